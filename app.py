@@ -1,0 +1,8 @@
+"""The Space's entry: builds the interface and launches it."""
+
+from style_transfer import ui
+
+demo = ui.build()
+
+if __name__ == "__main__":
+    demo.launch(**ui.LAUNCH)

@@ -1,0 +1,162 @@
+"""Any style without training for it: AdaIN (Huang and Belongie 2017) and WCT (Li et al. 2017), several styles blended."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from . import checkpoints
+from . import device as devices
+from .color import keep_content_colors, match_color
+from .errors import InputError
+from .images import fit, resize
+from .transforms import adain, blend, coloring, mean_and_deviation, normalize_weights, whiten
+
+METHODS = ("adain", "wct")
+LEVELS = (5, 4, 3, 2, 1)
+WCT_ALPHA = 0.6  # what the command line and the app start with
+MULTIPLE = 16  # four poolings: sides are continued to a multiple of it and cut back
+SMALLEST = 16  # pixels; below, relu5_1 has no feature left to speak of
+
+
+class Style(NamedTuple):
+    """What a method needs to know of a style picture, computed once by `encode` and used for many contents."""
+
+    method: str
+    statistics: dict  # {layer: (mean, deviation)} for AdaIN, {layer: (root of the covariance, mean)} for WCT
+
+
+def _check(image, what):
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise InputError(f"The {what} must be one picture [1, 3, H, W], not {list(image.shape)}.")
+    if min(image.shape[2:]) < SMALLEST:
+        raise InputError(f"The {what} of {image.shape[3]} x {image.shape[2]} pixels is too small: "
+                         f"both sides must have at least {SMALLEST} pixels.")
+    if not torch.isfinite(image).all():
+        raise InputError(f"The {what} holds values that are not numbers: save it again as a PNG or JPEG.")
+
+
+def _run(network, *inputs):
+    """A network's answer in float32, computed in the precision that is fastest on the device."""
+    first = inputs[0] if torch.is_tensor(inputs[0]) else next(iter(inputs[0].values()))
+    with devices.autocast(first.device):
+        out = network(*inputs)
+    return {n: f.float() for n, f in out.items()} if isinstance(out, dict) else out.float()
+
+
+def _pad(image):
+    """Continue a picture to sides that are multiples of MULTIPLE, by its last row and column."""
+    height, width = image.shape[2:]
+    return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+
+
+def _decoders(method, levels, encoder, where):
+    names = ["adain-decoder"] if method == "adain" else [f"wct-decoder-{level}" for level in levels]
+    return [checkpoints.decoder(name, encoder, where) for name in names]
+
+
+def _levels(method, levels):
+    if method not in METHODS:
+        raise InputError(f"There is no method {method!r}: choose among {', '.join(METHODS)}.")
+    levels = sorted(set(levels), reverse=True)
+    if not levels or not set(levels) <= set(LEVELS):
+        raise InputError("WCT's levels are 1 to 5, at least one of them.")
+    return levels
+
+
+@torch.inference_mode()
+def encode(style, method="adain", device=None):
+    """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents."""
+    where = devices.pick(device)
+    _levels(method, LEVELS)
+    _check(style, "style")
+    layers = [f"relu{level}_1" for level in LEVELS]
+    features = _run(checkpoints.shipped("encoder", where), style.to(where, memory_format=torch.channels_last), layers)
+    statistic = mean_and_deviation if method == "adain" else coloring
+    return Style(method, {n: statistic(f) for n, f in features.items()})
+
+
+@torch.inference_mode()
+def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color=False, masks=None, *,
+            size=None, levels=LEVELS, device=None):
+    """Give a content picture the statistics of one or several styles.
+
+    content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'] or what `encode` made of them for the same
+    method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1.
+    preserve_color: False, "luminance" (True; the content's colours under the result's luminance) or "match" (the
+    styles' colours are first matched to the content's; needs pictures, not encoded styles).
+    masks: [1, 1, H, W] in [0, 1] for each style, how much of it goes where, instead of weights.
+    size: long side of the result in pixels, None = the content's. levels: those of WCT, 5 the deepest.
+    Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing weights.
+    """
+    where = devices.pick(device)
+    levels = _levels(method, levels)
+    if not styles:
+        raise InputError("At least one style is needed.")
+    if not 0 <= alpha <= 1:
+        raise InputError("alpha must lie between 0 and 1.")
+    if preserve_color not in (False, True, "luminance", "match"):
+        raise InputError('preserve_color is False, "luminance" or "match".')
+    if size is not None:
+        content = resize(content, fit(*content.shape[2:], size))
+    _check(content, "content")
+    weights = normalize_weights(weights, len(styles))
+    if masks is not None:
+        weights = _mask_weights(masks, len(styles))
+    encoded = []
+    for style in styles:
+        if isinstance(style, Style):
+            if style.method != method or preserve_color == "match":
+                raise InputError("This style was encoded for another method or without colour matching: "
+                                 "pass the picture itself.")
+            encoded.append(style)
+        else:
+            _check(style, "style")
+            encoded.append(encode(match_color(style, content) if preserve_color == "match" else style, method, where))
+
+    encoder = checkpoints.shipped("encoder", where)
+    image = _pad(content).to(where, memory_format=torch.channels_last)
+    transfer = _adain if method == "adain" else _wct
+    image = transfer(image, encoded, weights, alpha, encoder, _decoders(method, levels, encoder, where), levels)
+    image = image[:, :, :content.shape[2], :content.shape[3]].clamp(0, 1).cpu()
+    if preserve_color in (True, "luminance"):
+        image = keep_content_colors(content, image)
+    return image.contiguous()
+
+
+def _adain(image, styles, weights, alpha, encoder, decoders, levels):
+    """Decode sum_k w_k AdaIN(f(c), f(s_k)), mixed with f(c) by alpha; Huang and Belongie 2017, equations 14 and 15."""
+    decoder = decoders[0]
+    features = _run(encoder, image, decoder.layers)
+    for name, f in features.items():
+        parts = [adain(f, style.statistics[name]) for style in styles]
+        features[name] = alpha * blend(parts, _at_size(weights, f)) + (1 - alpha) * f
+    return _run(decoder, features)
+
+
+def _wct(image, styles, weights, alpha, encoder, decoders, levels):
+    """Whitening and colouring from the deepest level to the shallowest; Li et al. 2017, section 3.3."""
+    for level, decoder in zip(levels, decoders):
+        name = f"relu{level}_1"
+        f = _run(encoder, image, [name])[name]
+        white = whiten(f)
+        parts = [(root @ white + mean).view_as(f) for root, mean in (style.statistics[name] for style in styles)]
+        image = _run(decoder, {name: alpha * blend(parts, _at_size(weights, f)) + (1 - alpha) * f}).clamp(0, 1)
+    return image
+
+
+def _mask_weights(masks, count):
+    """Masks as weights that add up to 1 at every pixel; where all are 0, equal parts."""
+    if len(masks) != count:
+        raise InputError(f"{count} styles need {count} masks, not {len(masks)}.")
+    if any(m.shape != masks[0].shape or m.ndim != 4 for m in masks):
+        raise InputError("Masks must be [1, 1, H, W] and of one size.")
+    stack = torch.stack([m.float().clamp(0, 1) for m in masks])
+    stack = torch.where(stack.sum(0) > 0, stack, 1.0)
+    return list(stack / stack.sum(0))
+
+
+def _at_size(weights, features):
+    """Numbers as they are, maps brought to the size of a feature map."""
+    return [w if not torch.is_tensor(w) else
+            F.interpolate(w.to(features.device), features.shape[2:], mode="area") for w in weights]

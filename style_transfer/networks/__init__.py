@@ -1,0 +1,1 @@
+"""The networks as torch.nn.Modules: no files, no downloads, no devices."""

@@ -1,0 +1,51 @@
+"""Decoders of AdaIN and WCT: the encoder mirrored, from a layer's features back to a picture."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from .blocks import Conv3x3
+
+
+class Decoder(nn.Module):
+    """The mirror of a VGG encoder from relu{level}_1 to the picture, nearest upsampling for each pooling.
+
+    (Huang and Belongie 2017, section 6; Li et al. 2017, section 3.1.)  With `skips`, the features of relu1_1 to
+    relu{level-1}_1 enter as well, each where the decoder has reached their size: the mirrored decoder has to guess
+    fine structure and palette from the deepest features, this one is handed them.
+    """
+
+    def __init__(self, level, depths, widths, skips=False):
+        super().__init__()
+        self.level, self.skips = level, skips
+        self.arguments = dict(level=level, depths=list(depths), widths=list(widths), skips=skips)
+        self.head = Conv3x3(widths[level - 1], widths[level - 2] if level > 1 else 3)
+        self.blocks = nn.ModuleList()
+        for block in range(level - 1, 0, -1):  # block b mirrors the encoder's block b: its convolutions, last first
+            width = widths[block - 1]
+            below = widths[block - 2] if block > 1 else 3
+            convs = [Conv3x3(width, width) for _ in range(depths[block - 1] - 1)] + [Conv3x3(width, below)]
+            self.blocks.append(nn.ModuleList(convs))
+        # the skips start at zero: the decoder with skips begins as the one without
+        self.joins = nn.ModuleList(nn.Conv2d(widths[b - 1], widths[b - 1], 1) for b in range(level - 1, 0, -1)) \
+            if skips else nn.ModuleList()
+        for join in self.joins:
+            nn.init.zeros_(join.weight)
+            nn.init.zeros_(join.bias)
+
+    @property
+    def layers(self):
+        """Names of the layers whose features `forward` takes, deepest first."""
+        return [f"relu{b}_1" for b in range(self.level, 0 if self.skips else self.level - 1, -1)]
+
+    def forward(self, features):
+        """features: {layer name: [N, C, H', W']} for each of `layers`. Returns [N, 3, H, W], not clamped."""
+        x = self.head(features[f"relu{self.level}_1"])
+        for i, (*convs, last) in enumerate(self.blocks):
+            x = F.interpolate(F.relu(x), scale_factor=2, mode="nearest")
+            for conv in convs:
+                x = F.relu(conv(x))
+            if self.skips:  # here x mirrors relu{b}_1
+                x = F.relu(x + self.joins[i](features[f"relu{self.level - 1 - i}_1"]))
+            x = last(x)
+        return x
+

@@ -1,0 +1,72 @@
+"""The tab for AdaIN and WCT: any style at once."""
+
+import inspect
+import tempfile
+import time
+from pathlib import Path
+
+import gradio as gr
+
+from .. import images
+from ..arbitrary import LEVELS, stylize
+from . import common
+
+MAX_SIZE = 2048
+DEFAULTS = {name: p.default for name, p in inspect.signature(stylize).parameters.items()}
+METHODS = {"adain": "AdaIN", "wct": "WCT"}
+COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"),
+          ("Style matched to the photograph", "match")]
+
+
+def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0,
+        weight_4=1.0, method=DEFAULTS["method"], alpha=DEFAULTS["alpha"], size=768, preserve_color="off",
+        wct_levels=LEVELS):
+    """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
+    start = time.perf_counter()
+    with common.sentences(), tempfile.TemporaryDirectory() as folder:
+        size = int(size)
+        content, styles, weights = common.load_pictures(
+            content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
+        image = stylize(content, styles, weights, method, alpha, preserve_color != "off" and preserve_color,
+                        levels=wct_levels)
+        before, after = Path(folder, "photograph.png"), Path(folder, f"{method}.png")
+        images.save(content, before)
+        images.save(image, after)
+        height, width = image.shape[2:]
+        status = f"{METHODS[method]}, {width} × {height} pixels, {time.perf_counter() - start:.1f} s"
+        # Gradio copies what it is given, so the folder may go once the generator is resumed
+        yield str(after), (str(before), str(after)), status, gr.Row(visible=True)
+
+
+def build():
+    """The tab's components and events."""
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
+            with gr.Row():
+                content = common.picture("Content")
+                style = common.picture("Style")
+            alpha = gr.Slider(0, 1, DEFAULTS["alpha"], step=0.05, label="Strength α",
+                              info="0 keeps the photograph, 1 takes on the style in full")
+            with gr.Row():
+                method = gr.Radio([(title, name) for name, title in METHODS.items()], value=DEFAULTS["method"],
+                                  label="Method", min_width=140)
+                preserve_color = gr.Dropdown(COLORS, value="off", label="Colours", min_width=140)
+            start = gr.Button("Stylise", variant="primary", size="lg")
+            pictures, weights = common.more_styles()
+            with gr.Accordion("Advanced", open=False):
+                size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Size", info="Long side in pixels")
+                levels = gr.CheckboxGroup([(f"relu{n}_1", n) for n in LEVELS], value=list(LEVELS), label="WCT levels",
+                                          info="Deep levels carry composition, shallow ones colour and grain")
+        with gr.Column(scale=6, min_width=320):
+            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height=520,
+                                    max_height=520, buttons=["fullscreen"], interactive=False)
+            status = gr.HTML(elem_classes="status")
+            with gr.Row(visible=False) as done:
+                download = gr.DownloadButton("Download PNG")
+    examples = common.examples(content, style)
+
+    inputs = [content, style, *pictures, *weights, method, alpha, size, preserve_color, levels]
+    outputs = [download, slider, status, done]
+    start.click(run, inputs, outputs, api_name="arbitrary", **common.HEAVY)
+    if examples:
+        examples.load_input_event.then(run, inputs, outputs, **common.HEAVY, **common.PRIVATE)

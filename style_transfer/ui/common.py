@@ -1,0 +1,76 @@
+"""What the tabs share: picture inputs, several styles with weights, the core's errors as sentences, examples."""
+
+import contextlib
+import html
+from pathlib import Path
+
+import gradio as gr
+
+from .. import images
+from ..errors import InputError, StyleTransferError
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+HEAVY = dict(concurrency_id="heavy", concurrency_limit=1)  # whatever computes waits in one line
+PRIVATE = dict(api_visibility="private")
+MAX_STYLES = 4
+
+
+class Picture(gr.Image):
+    """A picture's file as it was uploaded, unopened: `images.load` decodes it, and says what is wrong with it."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        if payload is None or (payload.url or "").startswith("data:"):
+            return super().preprocess(payload)
+        return payload.path
+
+
+def picture(label, height=240):
+    """An input for one picture."""
+    return Picture(label=label, type="filepath", sources=["upload", "clipboard"], height=height, min_width=140,
+                   buttons=["fullscreen"])
+
+
+def more_styles():
+    """An accordion for styles beyond the first: ([three pictures], [four weights])."""
+    with gr.Accordion("Blend several styles", open=False):
+        first = gr.Slider(0, 1, 1, step=0.05, label="Weight of the first style")
+        with gr.Row():
+            pictures, weights = [], [first]
+            for n in range(2, MAX_STYLES + 1):
+                with gr.Column(min_width=140):
+                    pictures.append(picture(f"Style {n}", height=150))
+                    weights.append(gr.Slider(0, 1, 1, step=0.05, label="Weight"))
+    return pictures, weights
+
+
+def load_pictures(content, styles, weights, size):
+    """Files to tensors: (content, [style ...], [weight ...]) without the styles that were not given."""
+    if not content:
+        raise InputError("There is no content picture yet: choose the photograph to be painted.")
+    given = [(s, w) for s, w in zip(styles, weights) if s]
+    if not given:
+        raise InputError("There is no style picture yet: choose a painting or a pattern.")
+    weights = [w for _, w in given] if len(given) > 1 else None
+    return images.load(content, size), [images.load(s, size) for s, _ in given], weights
+
+
+@contextlib.contextmanager
+def sentences():
+    """Show the core's errors as the sentences that they are."""
+    try:
+        yield
+    except StyleTransferError as error:
+        message = html.escape(str(error), quote=False)
+        raise gr.Error(message, title="This did not work", print_exception=False) from None
+
+
+def examples(content, style):
+    """Pairs of a photograph and a style from examples/, by one click into the two inputs; None where there are none."""
+    photos, styles = (sorted((EXAMPLES / name).glob("*.jpg")) for name in ("photos", "styles"))
+    pairs = [[str(photos[i % len(photos)]), str(s)] for i, s in enumerate(styles[:8])] if photos else []
+    if not pairs:
+        return None
+    return gr.Examples(pairs, [content, style], label="Examples", cache_examples=False, api_visibility="private",
+                       elem_id=f"examples-{content._id}")

@@ -1,0 +1,146 @@
+"""AdaIN and WCT on the shipped weights."""
+
+import pytest
+import torch
+
+import style_transfer as st
+from style_transfer import arbitrary, checkpoints
+from style_transfer.color import luminance
+from style_transfer.transforms import mean_and_deviation
+
+METHODS = ["adain", "wct"]
+
+
+def style_distance(image, style):
+    """Relative distance of means and deviations in the encoder's features, averaged over levels."""
+    network = checkpoints.shipped("encoder")
+    layers = [f"relu{n}_1" for n in range(1, 6)]
+    a, b = network(image, layers), network(style, layers)
+    total = 0.0
+    for name in layers:
+        (mu, sigma), (mu_s, sigma_s) = mean_and_deviation(a[name]), mean_and_deviation(b[name])
+        total += float(((mu - mu_s) ** 2 + (sigma - sigma_s) ** 2).sum() / (mu_s ** 2 + sigma_s ** 2).sum())
+    return total / 5
+
+
+def psnr(a, b):
+    return float(-10 * (a - b).pow(2).mean().log10())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_result_comes_close_to_the_style_and_keeps_the_size(method, photo, painting):
+    out = arbitrary.stylize(photo, [painting], method=method)
+    assert out.shape == photo.shape and out.dtype == torch.float32
+    assert 0 <= float(out.min()) and float(out.max()) <= 1
+    assert style_distance(out, painting) < 0.4 * style_distance(photo, painting)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_alpha_0_is_the_reconstruction(method, photo, painting):
+    out = arbitrary.stylize(photo, [painting], method=method, alpha=0.0)
+    assert psnr(out, photo) > (20 if method == "adain" else 14)
+    other = arbitrary.stylize(photo, [1 - painting], method=method, alpha=0.0)
+    assert torch.allclose(out, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_style_grows_with_alpha(method, photo, painting):
+    distances = [style_distance(arbitrary.stylize(photo, [painting], method=method, alpha=a), painting)
+                 for a in (0.0, 0.5, 1.0)]
+    assert distances[0] > distances[1] > distances[2]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_1_0_equal_the_single_style(method, photo, painting, painting_2):
+    both = arbitrary.stylize(photo, [painting, painting_2], weights=[1, 0], method=method)
+    single = arbitrary.stylize(photo, [painting], method=method)
+    assert torch.allclose(both, single, atol=0.02)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_blend_lies_between_its_styles(method, photo, painting, painting_2):
+    blend = arbitrary.stylize(photo, [painting, painting_2], method=method)
+    for style in (painting, painting_2):
+        far = arbitrary.stylize(photo, [painting_2 if style is painting else painting], method=method)
+        assert style_distance(blend, style) < style_distance(far, style)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_encoded_style_gives_the_same_picture(method, photo, painting):
+    encoded = arbitrary.encode(painting, method)
+    assert torch.equal(arbitrary.stylize(photo, [encoded], method=method),
+                       arbitrary.stylize(photo, [painting], method=method))
+    with pytest.raises(st.InputError, match="another method"):
+        arbitrary.stylize(photo, [encoded], method="wct" if method == "adain" else "adain")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_say_which_style_goes_where(method, photo, painting, painting_2):
+    mask = torch.zeros(1, 1, *photo.shape[2:])
+    mask[..., :photo.shape[3] // 2] = 1
+    out = arbitrary.stylize(photo, [painting, painting_2], method=method, masks=[mask, 1 - mask])
+    left, right = out.tensor_split(2, 3)
+    assert style_distance(left, painting) < style_distance(right, painting)
+    assert style_distance(right, painting_2) < style_distance(left, painting_2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("height, width", [(16, 16), (17, 61), (100, 33), (16, 400)])
+def test_sizes_that_are_no_multiples_of_8(method, height, width, painting):
+    content = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    out = arbitrary.stylize(content, [painting[..., :50, :37]], method=method)
+    assert out.shape == content.shape and out.isfinite().all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_flat_colours_neither_fail_nor_give_nan(method, value, photo, painting):
+    flat = torch.full((1, 3, 64, 64), value)
+    assert arbitrary.stylize(flat, [painting], method=method).isfinite().all()
+    out = arbitrary.stylize(photo, [flat], method=method)
+    assert out.isfinite().all()
+
+
+def test_size_is_the_long_side(photo, painting):
+    assert max(arbitrary.stylize(photo, [painting], size=96).shape[2:]) == 96
+
+
+def test_luminance_keeps_the_contents_hues(photo, painting):
+    out = arbitrary.stylize(photo, [painting], preserve_color="luminance")
+    plain = arbitrary.stylize(photo, [painting])
+    assert torch.allclose(luminance(out), luminance(plain), atol=0.02)
+
+    def chroma(x):
+        return x - luminance(x)
+    assert (chroma(out) - chroma(photo)).abs().mean() < 0.5 * (chroma(plain) - chroma(photo)).abs().mean()
+
+
+def test_matched_colours_are_nearer_to_the_contents(photo, painting):
+    out = arbitrary.stylize(photo, [painting], preserve_color="match")
+    plain = arbitrary.stylize(photo, [painting])
+    assert (out.mean((2, 3)) - photo.mean((2, 3))).abs().sum() < (plain.mean((2, 3)) - photo.mean((2, 3))).abs().sum()
+
+
+def test_wct_levels_are_selectable(photo, painting):
+    shallow = arbitrary.stylize(photo, [painting], method="wct", levels=[1])
+    deep = arbitrary.stylize(photo, [painting], method="wct")
+    assert psnr(shallow.mean(1), photo.mean(1)) > psnr(deep.mean(1), photo.mean(1))
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (dict(styles=[]), "At least one style"),
+    (dict(alpha=1.5), "alpha"),
+    (dict(alpha=float("nan")), "alpha"),
+    (dict(method="magic"), "adain, wct"),
+    (dict(weights=[1, 2]), "1 styles need 1 weights"),
+    (dict(levels=[6], method="wct"), "levels"),
+    (dict(preserve_color="hue"), "preserve_color"),
+    (dict(content=torch.full((1, 3, 32, 32), float("nan"))), "not numbers"),
+    (dict(content=torch.rand(1, 3, 1, 1)), "too small"),
+    (dict(content=torch.rand(1, 3, 1, 1000)), "too small"),
+    (dict(content=torch.rand(3, 32, 32)), "one picture"),
+])
+def test_wrong_input_is_one_sentence(arguments, words, photo, painting):
+    arguments = dict(content=photo, styles=[painting]) | arguments
+    with pytest.raises(st.InputError, match=words):
+        arbitrary.stylize(**arguments)

@@ -1,0 +1,161 @@
+"""Colours: against NumPy and colorsys, and against the properties that the paper promises."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+
+from style_transfer import color
+
+
+def picture(seed, h=24, w=32, n=1, low=0.0, high=1.0):
+    return low + (high - low) * torch.rand(n, 3, h, w, generator=torch.Generator().manual_seed(seed))
+
+
+def correlated(seed, mean, spread, h=40, w=50):
+    """Normally distributed colours around mean with the mixing matrix spread, all well inside [0, 1]."""
+    noise = torch.randn(3, h * w, generator=torch.Generator().manual_seed(seed)).clamp(-2.5, 2.5)
+    colours = torch.tensor(mean).view(3, 1) + torch.tensor(spread) @ noise
+    assert colours.min() > 0 and colours.max() < 1
+    return colours.view(1, 3, h, w)
+
+
+def statistics(tensor):
+    pixels = tensor[0].double().flatten(1).numpy()
+    return pixels.mean(1), np.cov(pixels, bias=True)
+
+
+WARM = ((0.6, 0.5, 0.4), ((0.08, 0.0, 0.0), (0.05, 0.03, 0.0), (0.02, 0.01, 0.03)))
+COOL = ((0.3, 0.4, 0.6), ((0.03, 0.0, 0.0), (-0.02, 0.04, 0.0), (-0.03, 0.02, 0.06)))
+
+
+def test_luminance():
+    primaries = torch.eye(3).view(3, 3, 1, 1)  # a batch: red, green, blue
+    assert color.luminance(primaries).flatten().tolist() == pytest.approx([0.299, 0.587, 0.114])
+    image = picture(0, n=2)
+    y = color.luminance(image)
+    assert y.shape == (2, 1, 24, 32)
+    r, g, b = image[1, :, 5, 7].tolist()
+    assert y[1, 0, 5, 7].item() == pytest.approx(colorsys.rgb_to_yiq(r, g, b)[0], abs=0.02)  # colorsys rounds Y
+    grey = torch.full((1, 3, 2, 2), 0.37)
+    torch.testing.assert_close(color.luminance(grey), grey[:, :1])
+
+
+def yiq(tensor):
+    matrix = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    return np.einsum("ij,njhw->nihw", matrix, tensor.double().numpy())
+
+
+def test_keep_content_colors_inside_the_gamut():
+    content, stylized = picture(1, low=0.4, high=0.6), picture(2, low=0.4, high=0.6)
+    result = yiq(color.keep_content_colors(content, stylized))
+    np.testing.assert_allclose(result[:, 0], yiq(stylized)[:, 0], atol=1e-6)
+    np.testing.assert_allclose(result[:, 1:], yiq(content)[:, 1:], atol=1e-4)
+
+
+def test_keep_content_colors_out_of_the_gamut():
+    content, stylized = picture(3, n=2), picture(4, n=2)
+    image = color.keep_content_colors(content, stylized)
+    assert image.min() >= 0 and image.max() <= 1
+    result, wanted = yiq(image), yiq(content)
+    # Luminance is exact everywhere, also where clipping of channels would have changed it.
+    np.testing.assert_allclose(result[:, 0], yiq(stylized)[:, 0], atol=1e-6)
+    unclipped = content - color.luminance(content) + color.luminance(stylized)
+    outside = ((unclipped < 0) | (unclipped > 1)).any(1).numpy()
+    assert 0.1 < outside.mean() < 0.9
+    # Hue stays: (I, Q) is a multiple in [0, 1] of the content's, and 1 where no reduction is needed.
+    scale = (result[:, 1:] * wanted[:, 1:]).sum(1) / (wanted[:, 1:] ** 2).sum(1)
+    np.testing.assert_allclose(result[:, 1:], scale[:, None] * wanted[:, 1:], atol=1e-4)
+    assert scale.min() > -1e-3 and scale.max() < 1 + 1e-3 and scale[outside].max() < 1
+    np.testing.assert_allclose(scale[~outside], 1, atol=2e-3)
+    # No more than needed: a pixel that was reduced touches the border of the cube.
+    border = torch.minimum(image, 1 - image).amin(1).numpy()
+    assert border[outside].max() < 1e-5
+
+
+def test_keep_content_colors_at_black_white_and_grey():
+    content = picture(5, h=1, w=3)
+    stylized = torch.tensor([0.0, 0.5, 1.0]).expand(1, 3, 1, 3)
+    result = color.keep_content_colors(content, stylized)
+    torch.testing.assert_close(result[..., 0], torch.zeros(1, 3, 1))
+    torch.testing.assert_close(result[..., 2], torch.ones(1, 3, 1))
+    grey_content = torch.full((1, 3, 4, 4), 0.2)
+    stylized = picture(6, h=4, w=4)
+    expected = color.luminance(stylized).expand(1, 3, 4, 4)
+    torch.testing.assert_close(color.keep_content_colors(grey_content, stylized), expected)
+    same = picture(7)
+    torch.testing.assert_close(color.keep_content_colors(same, same), same)
+
+
+def test_keep_content_colors_resizes_the_content():
+    stylized = picture(8, h=15, w=21, n=2)
+    content = torch.cat([torch.full((1, 1, 60, 84), v) for v in (0.6, 0.5, 0.4)], 1)
+    result = color.keep_content_colors(content, stylized)
+    assert result.shape == stylized.shape
+    torch.testing.assert_close(color.luminance(result), color.luminance(stylized), atol=1e-6, rtol=0)
+    assert (result[:, 0] >= result[:, 1] - 1e-6).all() and (result[:, 1] >= result[:, 2] - 1e-6).all()
+
+
+def test_match_color_gives_mean_and_covariance():
+    source, target = correlated(0, *WARM), correlated(1, *COOL, h=30, w=20)
+    result = color.match_color(source, target)
+    assert result.shape == source.shape and result.dtype == torch.float32
+    for got, wanted, before in zip(statistics(result), statistics(target), statistics(source), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=5e-5)
+        assert np.abs(before - wanted).max() > 1e-3
+
+
+def test_match_color_uses_symmetric_roots():
+    source, target = correlated(2, *WARM), correlated(3, *COOL)
+    result = color.match_color(source, target)
+    (mean_s, cov_s), (mean_t, cov_t) = statistics(source), statistics(target)
+
+    def root(matrix):  # Denman-Beavers iteration: no eigenvectors
+        y, z = matrix, np.eye(3)
+        for _ in range(30):
+            y, z = (y + np.linalg.inv(z)) / 2, (z + np.linalg.inv(y)) / 2
+        return y
+
+    pixels = source[0].double().flatten(1).numpy() - mean_s[:, None]
+    expected = root(cov_t) @ np.linalg.inv(root(cov_s)) @ pixels + mean_t[:, None]
+    np.testing.assert_allclose(result[0].flatten(1).numpy(), expected, atol=2e-3)
+
+
+def test_match_color_to_itself_changes_nothing():
+    image = picture(9)
+    torch.testing.assert_close(color.match_color(image, image), image, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("source", [torch.full((1, 3, 8, 8), 0.3), torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 5, 1)])
+def test_match_color_of_a_flat_source_is_the_targets_mean(source):
+    target = correlated(4, *COOL)
+    result = color.match_color(source, target)
+    expected = target.mean((2, 3), keepdim=True).expand_as(source)
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
+
+
+def test_match_color_to_a_flat_target():
+    target = torch.tensor([0.2, 0.5, 0.8]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
+    result = color.match_color(picture(10), target)
+    assert (result - target[..., :1, :1]).abs().max() < 0.01
+
+
+def test_match_color_of_grey_does_not_blow_up_noise():
+    ramp = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
+    noisy = ramp + 2e-4 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    result = color.match_color(noisy, correlated(5, *COOL))
+    # Neighbours in a column differ by noise alone; the target's deviation is up to 0.07 in each channel.
+    assert result.diff(dim=2).std() < 0.03
+    assert (statistics(result)[0] - statistics(correlated(5, *COOL))[0]).max() < 1e-3
+
+
+def test_match_color_clamps_and_handles_batches():
+    wide = (picture(11, n=2) > 0.5).float()
+    source = torch.cat([correlated(6, *WARM), correlated(7, *COOL)])
+    result = color.match_color(source, wide)
+    assert result.min() >= 0 and result.max() <= 1 and (result == 0).any() and (result == 1).any()
+    for i in range(2):
+        torch.testing.assert_close(result[i:i + 1], color.match_color(source[i:i + 1], wide[i:i + 1]))
+    one = color.match_color(source, wide[:1])
+    torch.testing.assert_close(one[1:], color.match_color(source[1:], wide[:1]))

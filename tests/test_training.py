@@ -1,0 +1,117 @@
+"""Training: the data, the loop, and every script for a few seconds on small pictures."""
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from style_transfer import checkpoints
+from style_transfer.networks.vgg import COMPACT, VGG, VGG19
+from tests.conftest import EXAMPLES
+from training import loop, teachers
+from training.data import Pictures
+from training.losses import relative_error
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Example pictures at 64 px, one of them in a folder below, one file broken."""
+    path = tmp_path_factory.mktemp("pictures")
+    (path / "below").mkdir()
+    sources = sorted(EXAMPLES.glob("*/*.jpg"))
+    for number, source in enumerate(sources * (130 // len(sources) + 1)):
+        with Image.open(source) as image:
+            image.convert("RGB").resize((72, 64)).save(path / ("below" if number % 2 else "") / f"{number}.jpg")
+    (path / "broken.jpg").write_bytes(b"no picture")
+    return path
+
+
+def test_pictures_are_found_below_and_broken_ones_counted(folder):
+    pictures = Pictures(folder, short_side=32)
+    assert len(pictures) >= 130 and pictures.broken == 1
+    assert all(min(x.shape[1:]) == 32 and x.dtype == torch.uint8 for x in pictures.items)
+    train, test = pictures.split(10)
+    assert len(test) == 10 and not {*map(str, train.paths)} & {*map(str, test.paths)}
+    with pytest.raises(SystemExit, match="no picture"):
+        Pictures(folder / "none")
+
+
+def test_crops(folder):
+    pictures = Pictures(folder)
+    crops = pictures.crops(5, 32, random.Random(0), jitter=0.2)
+    assert crops.shape == (5, 3, 32, 32) and 0 <= crops.min() and crops.max() <= 1
+    assert torch.equal(crops, pictures.crops(5, 32, random.Random(0), jitter=0.2))
+    assert not torch.equal(crops, pictures.crops(5, 32, random.Random(1), jitter=0.2))
+
+
+def test_relative_error_by_hand():
+    target = torch.tensor([0.0, 2.0, 4.0])
+    assert float(relative_error(target + 1, target)) == pytest.approx(1 / 4, rel=1e-4)  # variance 4
+
+
+def quadratic():
+    torch.manual_seed(0)
+    module = torch.nn.Linear(4, 1)
+    x = torch.randn(64, 4)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+    return module, lambda _: {"total": (module(x) - y).pow(2).mean()}
+
+
+def test_the_loop_learns_saves_and_goes_on(tmp_path, capsys):
+    module, step = quadratic()
+    start = float(step(0)["total"])
+    first = loop.train(step, {"m": module}, minutes=0.02, learning_rate=0.05, run=tmp_path)
+    assert float(step(0)["total"]) < 0.1 * start
+    again, step = quadratic()
+    second = loop.train(step, {"m": again}, minutes=0.03, learning_rate=0.05, run=tmp_path)
+    assert "going on from iteration" in capsys.readouterr().out
+    assert second["steps"] > first["steps"]
+    assert float(step(0)["total"]) < 0.1 * start
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["iteration"] == second["steps"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
+    module, _ = quadratic()
+    with pytest.raises(SystemExit, match="not finite at iteration 0"):
+        loop.train(lambda _: {"total": module.weight.sum() * float("nan")}, {"m": module}, minutes=1,
+                   learning_rate=0.1, run=tmp_path)
+
+
+def test_teachers_are_read_as_deep_as_their_files(tmp_path):
+    full = VGG(**VGG19)
+    state = {k: v for k, v in full.state_dict().items() if int(k.split(".")[1]) <= 16}
+    torch.save(state | {"classifier.0.weight": torch.zeros(2)}, tmp_path / "vgg19.pth")
+    teacher = teachers.vgg19(tmp_path / "vgg19.pth")
+    assert teacher.layers[-1] == "relu3_4"
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(teacher(image, ["relu3_4"])["relu3_4"], full(image, ["relu3_4"])["relu3_4"], atol=1e-5)
+
+
+def train(script, folder, out, *arguments):
+    result = subprocess.run([sys.executable, "-m", f"training.{script}", *map(str, arguments), "--crop", "32",
+                             "--batch", "4", "--device", "cpu", "--run", str(out / f"run-{script}")],
+                            cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_all_scripts_in_a_row(folder, tmp_path):
+    """From a teacher with random weights to checkpoints that belong together."""
+    torch.manual_seed(0)
+    torch.save(VGG(depths=(2, 2, 4, 4, 1), widths=VGG19["widths"]).state_dict(), tmp_path / "vgg19.pth")
+    train("distill", folder, tmp_path, "--pictures", folder, "--vgg19", tmp_path / "vgg19.pth", "--minutes", 0.05,
+          "-o", tmp_path / "encoder.safetensors")
+    train("decoders", folder, tmp_path, "--pictures", folder, "--encoder", tmp_path / "encoder.safetensors",
+          "--start", tmp_path, "--minutes", 0.03, "-o", tmp_path)
+    train("adain", folder, tmp_path, "--photos", folder, "--paintings", folder, "--minutes", 0.03,
+          "--encoder", tmp_path / "encoder.safetensors", "--start", tmp_path / "wct-decoder-4.safetensors",
+          "-o", tmp_path / "adain-decoder.safetensors")
+    encoder = checkpoints.load(tmp_path / "encoder.safetensors")
+    assert encoder.arguments == VGG(**COMPACT).arguments
+    for name in ("adain-decoder", *(f"wct-decoder-{n}" for n in range(1, 6))):
+        assert checkpoints.describe(tmp_path / f"{name}.safetensors")["encoder"] == checkpoints.fingerprint(encoder)
+        assert checkpoints.load(tmp_path / f"{name}.safetensors").arguments["widths"] == list(encoder.widths)

@@ -1,0 +1,146 @@
+"""Train the AdaIN decoder on the compact encoder (Huang and Belongie 2017, section 6), started from WCT's fourth decoder.
+
+    python -m training.adain --photos PHOTOS --paintings PAINTINGS [--minutes 40]
+
+Loss: content + lambda style + identity. Two deviations from the paper, both so that one weight serves all styles:
+the content loss compares instance-normalised features (AdaIN changes nothing else, so t and the content have the same
+ones) at relu3_4 and relu4_1, and each layer's style loss is relative to the style's own energy.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from style_transfer import checkpoints, device
+from style_transfer.networks.decoder import Decoder
+from style_transfer.transforms import adain, mean_and_deviation
+from training import loop, teachers
+from training.data import Pictures
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYERS = ("relu3_4", "relu4_1")
+
+
+def normalized(features):
+    mean, deviation = mean_and_deviation(features)
+    return (features.float() - mean) / deviation
+
+
+def content_loss(output, content):
+    """Mean squared difference of instance-normalised features, averaged over the layers of CONTENT_LAYERS present."""
+    layers = [n for n in CONTENT_LAYERS if n in output]
+    return sum(F.mse_loss(normalized(output[n]), normalized(content[n])) for n in layers) / len(layers)
+
+
+def style_loss(output, style):
+    """Squared difference of means and deviations over the style's energy, averaged over layers and pictures."""
+    total = 0.0
+    layers = [n for n in STYLE_LAYERS if n in output]
+    for name in layers:
+        (mu, sigma), (mu_s, sigma_s) = mean_and_deviation(output[name]), mean_and_deviation(style[name])
+        difference = (mu - mu_s).pow(2).sum((1, 2, 3)) + (sigma - sigma_s).pow(2).sum((1, 2, 3))
+        energy = mu_s.pow(2).sum((1, 2, 3)) + sigma_s.pow(2).sum((1, 2, 3))
+        total = total + (difference / (energy + 1e-4)).mean()
+    return total / len(layers)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--photos", type=Path, nargs="+", required=True)
+    p.add_argument("--paintings", type=Path, nargs="+", required=True)
+    p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
+    p.add_argument("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors")
+    p.add_argument("--vgg19", type=Path, help="measure the losses of a part of each batch in this VGG-19 as well")
+    p.add_argument("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
+    p.add_argument("--judge-share", type=float, default=0.25, help="that part of the batch")
+    p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
+    p.add_argument("--minutes", type=float, default=40)
+    p.add_argument("--learning-rate", type=float, default=1e-3)
+    p.add_argument("--style-weight", type=float, default=5.0, help="lambda")
+    p.add_argument("--variation-weight", type=float, default=0.0)
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--crop", type=int, default=176, help="side of the crops, pixels, a multiple of 8")
+    p.add_argument("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
+    p.add_argument("--run", type=Path, default=Path("runs/adain"))
+    p.add_argument("--device")
+    p.add_argument("--seed", type=int, default=0)
+    a = p.parse_args()
+
+    where, rng = device.pick(a.device), random.Random(a.seed)
+    torch.manual_seed(a.seed)
+    photos, held_out_photos = Pictures(*a.photos).split(32)
+    paintings, held_out_paintings = Pictures(*a.paintings).split(32)
+    test = held_out_photos.crops(32, 256, random.Random(1), device=where), \
+        held_out_paintings.crops(32, 256, random.Random(2), device=where)
+    encoder = checkpoints.load(a.encoder, where)
+    decoder = Decoder(4, encoder.depths, encoder.widths, skips=not a.no_skips)
+    decoder.load_state_dict(checkpoints.load(a.start).state_dict(), strict=False)  # the joins are new, and start at 0
+    decoder = decoder.to(where, memory_format=torch.channels_last)
+    judges = [teachers.vgg19(a.vgg19).to(where)] if a.vgg19 else []
+    judges += [teachers.collaborative_distillation(a.compact_teacher).to(where)] if a.compact_teacher else []
+    wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
+
+    def stylize(content, style):
+        return decoder({n: adain(content[n], style[n]) for n in decoder.layers}).float()
+
+    def judged(output, content, style):
+        """Losses in the judges' features: VGG-19's for the layers it has, the compact teacher's for the others."""
+        content_total, style_total, taken = 0.0, 0.0, set()
+        for judge in judges:
+            layers = [n for n in judge.layers if n in wanted and n not in taken and n != "relu3_4"]
+            taken |= set(layers)
+            features = judge(output, layers)
+            with torch.no_grad():
+                of_style, of_content = judge(style, layers), judge(content, layers)
+            style_total = style_total + style_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
+            if "relu4_1" in layers:
+                content_total = content_total + content_loss(features, of_content)
+        return content_total, style_total
+
+    def step(_):
+        with device.autocast(where):
+            content = photos.crops(a.batch, a.crop, rng, device=where)
+            source = paintings if rng.random() < 0.8 else photos  # photographs as styles add palettes
+            style = source.crops(a.batch, a.crop, rng, scale=(1.0, 1.5), jitter=0.2, device=where)
+            style[0] = content[0]  # a picture in its own style is itself: alpha 0 stays a reconstruction
+            with torch.no_grad():
+                of_content, of_style = encoder(content, wanted), encoder(style, wanted)
+            output = stylize(of_content, of_style)
+            of_output = encoder(output, wanted)
+            identity = F.mse_loss(output[:1], content[:1])
+            losses = {"content": content_loss({n: f[1:] for n, f in of_output.items()},
+                                              {n: f[1:] for n, f in of_content.items()}),
+                      "style": style_loss(of_output, of_style), "identity": identity}
+            total = losses["content"] + a.style_weight * losses["style"] + 10 * identity
+            if judges:
+                part = slice(1, 1 + max(1, round(a.batch * a.judge_share)))
+                losses["judged content"], losses["judged style"] = judged(output[part], content[part], style[part])
+                total = total + losses["judged content"] + a.style_weight * losses["judged style"]
+            variation = output.diff(dim=2).abs().mean() + output.diff(dim=3).abs().mean()
+            outside = (output - output.clamp(0, 1)).pow(2).mean()  # pixels that clamping would change
+            total = total + a.variation_weight * variation + 10 * outside
+        return {"total": total, **losses}
+
+    @torch.no_grad()
+    def validate():
+        of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
+        output = stylize(of_content, of_style).clamp(0, 1)
+        of_output = encoder(output, wanted)
+        result = {"content": float(content_loss(of_output, of_content)), "style": float(style_loss(of_output, of_style))}
+        if judges:
+            content, style = judged(output, *test)
+            result |= {"judged content": float(content), "judged style": float(style)}
+        return result
+
+    result = loop.train(step, {"decoder": decoder}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
+                        validate=validate)
+    checkpoints.save(a.output, decoder, name=a.output.stem, title="AdaIN decoder", encoder=checkpoints.fingerprint(encoder),
+                     trained_on=f"{len(photos)} photographs, {len(paintings)} paintings", command="python -m training.adain",
+                     device=str(where), minutes=result["minutes"], steps=result["steps"], losses=result["losses"])
+
+
+if __name__ == "__main__":
+    main()

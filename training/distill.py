@@ -1,0 +1,148 @@
+"""Distil the compact encoder from VGG-19 and from Collaborative Distillation's encoder 5.
+
+    python -m training.distill --pictures PHOTOS PAINTINGS --vgg19 FILE --compact-teacher FILE \\
+        -o checkpoints/encoder.safetensors
+
+Two phases, both from random weights (Wang et al. 2020, section 3.2, with the targets named below):
+  1. every layer on its own: it gets the compact teacher's previous activation and predicts the next one, so all
+     thirteen layers learn at once;
+  2. end to end: relu1_1 to relu3_4 predict VGG-19's features through 1x1 projections that are thrown away
+     afterwards, relu4_1 to relu5_1 the compact teacher's; beside them the reconstruction decoders learn, one of
+     them in each step, so that the features keep what a picture is rebuilt from. With a full VGG-19 and no compact
+     teacher, phase 1 is skipped and all levels are projected.
+training/decoders.py goes on with the decoders once the encoder is frozen.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from style_transfer import checkpoints, device
+from style_transfer.networks.vgg import COMPACT, VGG
+from training import loop, teachers
+from training.data import Pictures
+from training.decoders import HELD_OUT, SHARE, new_decoders, save_decoders
+from training.losses import relative_error
+
+PROJECTED = ("relu1_1", "relu2_1", "relu3_1", "relu3_4", "relu4_1", "relu4_2", "relu5_1")
+
+
+def layer_losses(student, activations, image):
+    """Phase 1: error of each layer given the teacher's activation before it."""
+    x, losses = (image - student.mean) / student.std, {}
+    for index, name in student.plan:
+        if name == "pool":
+            x = F.max_pool2d(x, 2)
+            continue
+        losses[name] = relative_error(F.relu(student.features[index](x)), activations[name])
+        x = activations[name]
+    return losses
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--pictures", type=Path, nargs="+", required=True)
+    p.add_argument("--vgg19", type=Path, help="VGG-19's features (.safetensors or .pth), complete or its first layers")
+    p.add_argument("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5")
+    p.add_argument("-o", "--output", type=Path, required=True)
+    p.add_argument("--layerwise-minutes", type=float, default=8)
+    p.add_argument("--minutes", type=float, default=25)
+    p.add_argument("--learning-rate", type=float, default=1e-3)
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels")
+    p.add_argument("--vgg-share", type=float, default=0.25, help="part of each batch that the full VGG-19 looks at")
+    p.add_argument("--pixel-weight", type=float, default=0.5, help="of the reconstruction by the decoders")
+    p.add_argument("--start", type=Path, help="state.pt of another run whose encoder and projections to start from")
+    p.add_argument("--run", type=Path, default=Path("runs/encoder"))
+    p.add_argument("--device")
+    p.add_argument("--seed", type=int, default=0)
+    a = p.parse_args()
+    if not (a.vgg19 or a.compact_teacher):
+        p.error("name a teacher: --vgg19, --compact-teacher or both")
+
+    where, rng = device.pick(a.device), random.Random(a.seed)
+    torch.manual_seed(a.seed)
+    pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
+    print(f"{len(pictures)} pictures, {len(held_out)} held out", flush=True)
+    test = held_out.crops(24, a.crop, random.Random(1), device=where)
+    student = VGG(**COMPACT).to(where, memory_format=torch.channels_last)
+    for conv in student.features.values():
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.zeros_(conv.bias)
+    compact = teachers.collaborative_distillation(a.compact_teacher).to(where) if a.compact_teacher else None
+    large = teachers.vgg19(a.vgg19).to(where) if a.vgg19 else None
+    projected = [n for n in PROJECTED if large is not None and n in large.layers]
+    direct = [n for n in student.layers if compact is not None and n[:5] not in {m[:5] for m in projected}]
+    projections = nn.ModuleDict({n: nn.Conv2d(student.channels(n), large.channels(n), 1) for n in projected}).to(where)
+    decoders = new_decoders(student).to(where, memory_format=torch.channels_last)
+    if a.start:
+        state = torch.load(a.start, weights_only=True)["modules"]
+        student.load_state_dict(state["student"])
+        projections.load_state_dict(state["projections"])
+
+    with torch.no_grad():  # Oxford's activations are in the hundreds: the projections predict them over their spread
+        spread = {n: f.std() for n, f in large(test, projected).items()} if projected else {}
+
+    def end_to_end(image, share=1.0, own=None):
+        own = own or student(image, {*projected, *direct})
+        with torch.no_grad():
+            part = image[:max(1, round(len(image) * share))]
+            large_features = {n: f / spread[n] for n, f in large(part, projected).items()} if projected else {}
+            compact_features = compact(image, direct) if direct else {}
+        losses = {n: relative_error(projections[n](own[n][:len(part)]), large_features[n]) for n in projected}
+        return losses | {n: relative_error(own[n], compact_features[n]) for n in direct}
+
+    def batch():
+        return pictures.crops(a.batch, a.crop, rng, jitter=0.2, device=where)
+
+    def phase_1(_):
+        with device.autocast(where):
+            image = batch()
+            with torch.no_grad():
+                activations = compact(image, student.layers)
+            losses = layer_losses(student, activations, image)
+        return {"total": sum(losses.values())}
+
+    def phase_2(iteration):
+        level = rng.choices(list(SHARE), SHARE.values())[0]
+        layer = f"relu{level}_1"
+        with device.autocast(where):
+            image = batch()
+            own = student(image, {*projected, *direct, layer})
+            losses = end_to_end(image, a.vgg_share, own)
+            code = own if iteration > 1000 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
+            pixel = F.mse_loss(decoders[level - 1](code).float(), image) / image.var()
+        return {"total": sum(losses.values()) + a.pixel_weight * pixel, **losses, f"pixel{level}": pixel}
+
+    @torch.no_grad()
+    def error_against_compact():
+        if compact is None:
+            return {}
+        names = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+        own, target = student(test, names), compact(test, names)
+        return {n: float(relative_error(own[n], target[n])) for n in names}
+
+    @torch.no_grad()
+    def validate():
+        return {n: float(v) for n, v in end_to_end(test).items()}
+
+    if compact is not None and a.layerwise_minutes:
+        loop.train(phase_1, {"student": student}, minutes=a.layerwise_minutes, learning_rate=2 * a.learning_rate,
+                   run=a.run / "layerwise", validate=error_against_compact)
+    result = loop.train(phase_2, {"student": student, "projections": projections, "decoders": decoders},
+                        minutes=a.minutes, learning_rate=a.learning_rate, run=a.run / "end-to-end", validate=validate)
+    student.load_state_dict({k: v.half().float() for k, v in student.state_dict().items()})  # what the file will hold
+    save_decoders(a.output.parent, decoders, student, minutes=result["minutes"], steps=result["steps"])
+    checkpoints.save(a.output, student, name="encoder", title="Compact encoder",
+                     trained_on=f"{len(pictures)} pictures",
+                     teachers=[str(path.name) for path in (a.vgg19, a.compact_teacher) if path],
+                     command="python -m training.distill", device=str(where), minutes=result["minutes"] + a.layerwise_minutes,
+                     steps=result["steps"], losses=result["losses"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The training loop of all scripts: Adam, cosine learning rate over a time budget, state that resumes."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+
+
+def train(step, modules, *, minutes, learning_rate, run, validate=None, log_every=100, save_every=300.0):
+    """Minimise step(i)["total"] for a number of minutes; go on from the state in `run` if there is one.
+
+    step: called with the iteration, returns {"total": tensor, other names: tensors}.
+    modules: {name: nn.Module} to train and to save. run: folder for state.pt and log.jsonl.
+    validate: called at the start, at every save and at the end, returns {name: float}.
+    Returns {"steps", "minutes", "losses"}. Raises SystemExit when a loss stops being finite; Ctrl-C saves first.
+    """
+    run = Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    parameters = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, learning_rate, betas=(0.9, 0.99))
+    iteration, before = 0, 0.0
+    if (run / "state.pt").exists():
+        state = torch.load(run / "state.pt", weights_only=True)
+        for name, module in modules.items():
+            module.load_state_dict(state["modules"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        iteration, before = state["iteration"], state["seconds"]
+        print(f"going on from iteration {iteration}, {before / 60:.1f} minutes", flush=True)
+    started = saved = time.monotonic()
+    sums, count = {}, 0
+
+    def seconds():
+        return before + time.monotonic() - started
+
+    def save():
+        torch.save({"modules": {n: m.state_dict() for n, m in modules.items()}, "optimizer": optimizer.state_dict(),
+                    "iteration": iteration, "seconds": seconds()}, run / "state.part")
+        os.replace(run / "state.part", run / "state.pt")
+
+    def record(**entry):
+        with open(run / "log.jsonl", "a") as log:
+            log.write(json.dumps({"iteration": iteration, "minutes": round(seconds() / 60, 2), **entry}) + "\n")
+        print(f"{iteration:7d} {seconds() / 60:6.1f} min  " + "  ".join(f"{k} {v:.4f}" for k, v in entry.items()), flush=True)
+
+    losses = validate() if validate else {}
+    record(**losses)
+    try:
+        while seconds() < minutes * 60:
+            progress = seconds() / (minutes * 60)
+            warm = min(1.0, (iteration + 1) / 200)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+            values = step(iteration)
+            if not torch.isfinite(values["total"]):
+                raise SystemExit(f"the loss is not finite at iteration {iteration}; the state before it is in {run}: "
+                                 "start again with a lower learning rate")
+            optimizer.zero_grad(set_to_none=True)
+            values["total"].backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+            optimizer.step()
+            iteration, count = iteration + 1, count + 1
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            if iteration % log_every == 0:
+                record(**{n: v / count for n, v in sums.items()})
+                sums, count = {}, 0
+            if time.monotonic() - saved > save_every:
+                save()
+                saved = time.monotonic()
+                if validate:
+                    record(**validate())
+    except KeyboardInterrupt:
+        save()
+        raise SystemExit(f"stopped; the same command goes on from {run}") from None
+    save()
+    losses = validate() if validate else {n: v / max(count, 1) for n, v in sums.items()}
+    record(**losses)
+    return {"steps": iteration, "minutes": round(seconds() / 60, 1), "losses": {n: round(v, 5) for n, v in losses.items()}}
