@@ -222,16 +222,15 @@ def stained_glass(rng, size):
     far, turn = np.hypot(dx, dy), np.arctan2(dy, dx) / TAU + 0.5
     ring = np.searchsorted(np.array([70, 120, 185, 265, 360, 470, 600, 760, 900]), far + bend * 30)
     rays = np.array([1, 9, 14, 18, 24, 28, 32, 36, 40, 44])[ring]
-    slot = np.floor((turn + 0.09 * np.sin(ring * 2.4)) * rays).astype(np.int32)
-    label, seed_x, tone = 1000 + ring * 64 + slot, slot * 37.0, np.clip(ring / 8, 0, 1)
-    rgb = ramp(colors("fff3b0 ffc93c ff8c2b e8463a b32b6b 5e2a8a 2a3b9c 1b6fb8 2aa6c4"), tone)
+    slot = np.floor((turn + 0.09 * np.sin(ring * 2.4)) * rays).astype(np.int32) % rays
+    label = 1000 + ring * 64 + slot
+    rgb = ramp(colors("fff3b0 ffc93c ff8c2b e8463a b32b6b 5e2a8a 2a3b9c 1b6fb8 2aa6c4"), ring / 8)
     cells, sx, sy = voronoi(rng, x + bend * 90, (y + bend * 60) * 1.25, 58)
     bands = [(560, 70, 210, "0e6b58 2fa866"), (640, 60, 150, "7cae2c d3c63a"), (720, 45, 260, "0b4f4a 16806a")]
     for i, (base, swing, wave, palette) in enumerate(bands):
         inside = y > base + swing * np.sin(x / wave + i * 2.1) + bend * 40
         label = np.where(inside, 10000 * (i + 1) + cells, label)
         rgb = np.where(inside[..., None], ramp(colors(palette), (sx * 7 + sy * 13) % 97 / 97), rgb)
-        seed_x = np.where(inside, sx + sy, seed_x)
     flow, fx, fy = voronoi(rng, x / 2.6 + 8 * np.sin(y / 45), y, 34)
     water = y > 810 + 14 * np.sin(x / 60)
     label = np.where(water, 90000 + flow, label)
@@ -593,7 +592,7 @@ def mosaic(rng, size):
     """Tesserae laid in rings around many centres."""
     x, y = grid(size)
     warp = noise(rng, size, 3, 3)
-    x, y = x + 70 * (warp - 0.5), y + 70 * (np.roll(warp, size // 3, 0) - 0.5)
+    x, y = x + 70 * (warp - 0.5), y + 70 * (warp[::-1] - 0.5)
     home, cx, cy = voronoi(rng, x, y, 262, 0.75)
     far, turn = np.hypot(x - cx, y - cy), np.arctan2(y - cy, x - cx) / TAU + 0.5
     tile = 17.0

@@ -56,7 +56,7 @@ class _Objective:
         self.style_weights = style_weights
 
     def __call__(self, canvas):
-        features = self.network(canvas, self.layers)
+        features = self.network(canvas.contiguous(memory_format=torch.channels_last), self.layers)
         content = content_loss(features[self.content_layer], self.content) / self.content_scale
         layers_total = sum(self.style_layers.values())
         style = 0.0
@@ -126,7 +126,7 @@ def optimize(content, styles, *, style_weights=None, alpha=1.0, beta=BETA, conte
     image, iteration = None, 0
     for long_side, share in zip(sizes, shares):
         small = resize(content, fit(*content.shape[2:], long_side))
-        targets = [_pad(resize(s, fit(*s.shape[2:], max(SMALLEST, round(long_side * style_scale)))), 1) for s in styles]
+        targets = [resize(s, fit(*s.shape[2:], max(SMALLEST, round(long_side * style_scale)))) for s in styles]
         objective = _Objective(network, _pad(small), targets, style_weights, content_layer, style_layers,
                                alpha, beta, variation)
         if image is None:
@@ -153,7 +153,7 @@ def _descend(objective, canvas, iterations, kind):
     good, first, retries, message = canvas.clone(), None, 0, ""
 
     def fresh(start):
-        x = start.clone().contiguous(memory_format=torch.channels_last).requires_grad_(True)
+        x = start.clone(memory_format=torch.contiguous_format).requires_grad_(True)
         cls = torch.optim.LBFGS if kind == "lbfgs" else torch.optim.Adam
         return x, cls([x], lr=rate, **(dict(max_iter=1, history_size=10, tolerance_grad=0, tolerance_change=0)
                                        if kind == "lbfgs" else {}))
@@ -167,7 +167,7 @@ def _descend(objective, canvas, iterations, kind):
         total = sum(parts.values())
         total.backward()
         losses.clear()
-        losses.update({n: float(v) for n, v in parts.items()})
+        losses.update({n: float(v.detach()) for n, v in parts.items()})
         return total
 
     done = 0

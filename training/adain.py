@@ -19,6 +19,7 @@ from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain, mean_and_deviation
 from training import loop, teachers
 from training.data import Pictures
+from training.precondition import Preconditioned, whitening
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
@@ -30,8 +31,8 @@ def normalized(features):
 
 
 def content_loss(output, content):
-    """Mean squared difference of instance-normalised features, averaged over the layers of CONTENT_LAYERS present."""
-    layers = [n for n in CONTENT_LAYERS if n in output]
+    """Mean squared difference of instance-normalised features, averaged over CONTENT_LAYERS as far as given."""
+    layers = [n for n in CONTENT_LAYERS if n in content]
     return sum(F.mse_loss(normalized(output[n]), normalized(content[n])) for n in layers) / len(layers)
 
 
@@ -55,11 +56,11 @@ def main():
     p.add_argument("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors")
     p.add_argument("--vgg19", type=Path, help="measure the losses of a part of each batch in this VGG-19 as well")
     p.add_argument("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
-    p.add_argument("--judge-share", type=float, default=0.25, help="that part of the batch")
+    p.add_argument("--judge-share", type=float, default=0.125, help="that part of the batch")
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
     p.add_argument("--minutes", type=float, default=40)
     p.add_argument("--learning-rate", type=float, default=1e-3)
-    p.add_argument("--style-weight", type=float, default=5.0, help="lambda")
+    p.add_argument("--style-weight", type=float, default=10.0, help="lambda")
     p.add_argument("--variation-weight", type=float, default=0.0)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=176, help="side of the crops, pixels, a multiple of 8")
@@ -73,18 +74,21 @@ def main():
     torch.manual_seed(a.seed)
     photos, held_out_photos = Pictures(*a.photos).split(32)
     paintings, held_out_paintings = Pictures(*a.paintings).split(32)
-    test = held_out_photos.crops(32, 256, random.Random(1), device=where), \
-        held_out_paintings.crops(32, 256, random.Random(2), device=where)
+    test = (held_out_photos.crops(16, 240, random.Random(1), device=where),
+            held_out_paintings.crops(16, 240, random.Random(2), device=where))
     encoder = checkpoints.load(a.encoder, where)
     decoder = Decoder(4, encoder.depths, encoder.widths, skips=not a.no_skips)
     decoder.load_state_dict(checkpoints.load(a.start).state_dict(), strict=False)  # the joins are new, and start at 0
+    with torch.no_grad():
+        features = encoder(photos.crops(32, a.crop, random.Random(3), device=where), decoder.layers)
+    decoder = Preconditioned(decoder, {n: whitening(f) for n, f in features.items()})
     decoder = decoder.to(where, memory_format=torch.channels_last)
     judges = [teachers.vgg19(a.vgg19).to(where)] if a.vgg19 else []
     judges += [teachers.collaborative_distillation(a.compact_teacher).to(where)] if a.compact_teacher else []
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
     def stylize(content, style):
-        return decoder({n: adain(content[n], style[n]) for n in decoder.layers}).float()
+        return decoder({n: adain(content[n], style[n]) for n in features}).float()
 
     def judged(output, content, style):
         """Losses in the judges' features: VGG-19's for the layers it has, the compact teacher's for the others."""
@@ -94,13 +98,13 @@ def main():
             taken |= set(layers)
             features = judge(output, layers)
             with torch.no_grad():
-                of_style, of_content = judge(style, layers), judge(content, layers)
+                of_style = judge(style, layers)
             style_total = style_total + style_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
             if "relu4_1" in layers:
-                content_total = content_total + content_loss(features, of_content)
+                content_total = content_total + content_loss(features, judge(content, ["relu4_1"]))
         return content_total, style_total
 
-    def step(_):
+    def step(_, progress):
         with device.autocast(where):
             content = photos.crops(a.batch, a.crop, rng, device=where)
             source = paintings if rng.random() < 0.8 else photos  # photographs as styles add palettes
@@ -137,7 +141,8 @@ def main():
 
     result = loop.train(step, {"decoder": decoder}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
                         validate=validate)
-    checkpoints.save(a.output, decoder, name=a.output.stem, title="AdaIN decoder", encoder=checkpoints.fingerprint(encoder),
+    checkpoints.save(a.output, decoder.fold(), name=a.output.stem, title="AdaIN decoder",
+                     encoder=checkpoints.fingerprint(encoder),
                      trained_on=f"{len(photos)} photographs, {len(paintings)} paintings", command="python -m training.adain",
                      device=str(where), minutes=result["minutes"], steps=result["steps"], losses=result["losses"])
 

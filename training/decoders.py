@@ -2,8 +2,9 @@
 
     python -m training.decoders --pictures PHOTOS PAINTINGS [--minutes 30]
 
-Each step trains one of the decoders, the deep ones more often. Loss: ||I - D(E(I))||^2 + lambda ||E(I) - E(D(E(I)))||^2,
-both relative to the variance of their target, so that one lambda serves all levels.
+Each step trains one of the decoders, the deep ones more often. Loss: ||I - D(E(I))||^2 and lambda ||E(I) - E(D(E(I)))||^2,
+of which the logarithm is taken, because the levels differ a hundredfold and one lambda and rate shall serve all. In the
+last third batch normalisation is frozen, as it will be when the decoders are used.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from style_transfer.networks.decoder import Decoder
 from training import loop
 from training.data import Pictures
 from training.losses import relative_error
+from training.precondition import Preconditioned, whitening
 
 HELD_OUT = 110  # pictures; more than 50 of them are photographs
-SHARE = {1: 0.12, 2: 0.14, 3: 0.18, 4: 0.26, 5: 0.30}  # of the steps
+SHARE = {1: 0.06, 2: 0.13, 3: 0.17, 4: 0.28, 5: 0.36}  # of the steps
 
 
 def psnr(output, image):
@@ -30,20 +32,20 @@ def psnr(output, image):
     return float((-10 * error.log10()).mean())
 
 
-def new_decoders(encoder):
-    """One untrained decoder a level, the level's number minus one its place."""
-    decoders = nn.ModuleList(Decoder(level, encoder.depths, encoder.widths) for level in SHARE)
-    for module in decoders.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+@torch.no_grad()
+def new_decoders(encoder, image):
+    """One untrained decoder a level, the level's number minus one its place, whitened by the features of `image`."""
+    decoders = nn.ModuleList()
+    for level in SHARE:
+        decoder, layer = Decoder(level, encoder.depths, encoder.widths), f"relu{level}_1"
+        decoders.append(Preconditioned(decoder, {layer: whitening(encoder(image, [layer])[layer])}, fresh=True))
     return decoders
 
 
 def save_decoders(folder, decoders, encoder, **metadata):
-    """Write the five files with the encoder that they belong to."""
+    """Fold the five decoders and write their files, with the encoder that they belong to."""
     for level in SHARE:
-        checkpoints.save(folder / f"wct-decoder-{level}.safetensors", decoders[level - 1], name=f"wct-decoder-{level}",
+        checkpoints.save(folder / f"wct-decoder-{level}.safetensors", decoders[level - 1].fold(), name=f"wct-decoder-{level}",
                          title=f"WCT decoder from relu{level}_1", encoder=checkpoints.fingerprint(encoder), **metadata)
 
 
@@ -52,10 +54,9 @@ def main():
     p.add_argument("--pictures", type=Path, nargs="+", required=True)
     p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
-    p.add_argument("--start", type=Path, help="folder of decoders to go on with, such as training/distill.py's")
     p.add_argument("--minutes", type=float, default=30)
-    p.add_argument("--learning-rate", type=float, default=1e-3)
-    p.add_argument("--feature-weight", type=float, default=0.05, help="lambda")
+    p.add_argument("--learning-rate", type=float, default=3e-3)
+    p.add_argument("--feature-weight", type=float, default=0.1, help="lambda")
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels, a multiple of 16")
     p.add_argument("--run", type=Path, default=Path("runs/decoders"))
@@ -66,15 +67,14 @@ def main():
     where, rng = device.pick(a.device), random.Random(a.seed)
     torch.manual_seed(a.seed)
     pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
-    test = held_out.crops(64, a.crop, random.Random(1), device=where)
+    test = held_out.crops(24, a.crop, random.Random(1), device=where)
     encoder = checkpoints.load(a.encoder, where)
-    decoders = new_decoders(encoder)
-    if a.start:
-        for level in SHARE:
-            decoders[level - 1].load_state_dict(checkpoints.load(a.start / f"wct-decoder-{level}.safetensors").state_dict())
+    decoders = new_decoders(encoder, pictures.crops(32, a.crop, random.Random(2), device=where))
     decoders = decoders.to(where, memory_format=torch.channels_last)
 
-    def step(_):
+    def step(_, progress):
+        if progress > 0.65:
+            decoders.eval()
         level = rng.choices(list(SHARE), SHARE.values())[0]
         layer = f"relu{level}_1"
         with device.autocast(where):
@@ -83,14 +83,17 @@ def main():
                 features = encoder(image, [layer])
             output = decoders[level - 1](features).float()
             pixel = F.mse_loss(output, image) / image.var()
-            part = slice(0, a.batch // 4)  # the second pass through the encoder is what costs time
+            part = slice(0, a.batch // 8)  # the second pass through the encoder is what costs time
             feature = relative_error(encoder(output[part], [layer])[layer], features[layer][part])
-        return {"total": pixel + a.feature_weight * feature, f"pixel{level}": pixel, f"feature{level}": feature}
+        return {"total": pixel.log() + a.feature_weight * feature.log(), f"pixel{level}": pixel, f"feature{level}": feature}
 
     @torch.no_grad()
     def validate():
-        features = encoder(test, [f"relu{level}_1" for level in SHARE])
-        return {f"psnr{level}": psnr(decoders[level - 1](features), test) for level in SHARE}
+        features, training = encoder(test, [f"relu{level}_1" for level in SHARE]), decoders.training
+        decoders.eval()
+        result = {f"psnr{level}": psnr(decoders[level - 1](features), test) for level in SHARE}
+        decoders.train(training)
+        return result
 
     result = loop.train(step, {"decoders": decoders}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
                         validate=validate)

@@ -10,7 +10,7 @@ Two phases, both from random weights (Wang et al. 2020, section 3.2, with the ta
      afterwards, relu4_1 to relu5_1 the compact teacher's; beside them the reconstruction decoders learn, one of
      them in each step, so that the features keep what a picture is rebuilt from. With a full VGG-19 and no compact
      teacher, phase 1 is skipped and all levels are projected.
-training/decoders.py goes on with the decoders once the encoder is frozen.
+training/decoders.py trains the decoders that ship, once the encoder is frozen.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from style_transfer import checkpoints, device
 from style_transfer.networks.vgg import COMPACT, VGG
 from training import loop, teachers
 from training.data import Pictures
-from training.decoders import HELD_OUT, SHARE, new_decoders, save_decoders
+from training.decoders import HELD_OUT, SHARE, new_decoders
 from training.losses import relative_error
 
 PROJECTED = ("relu1_1", "relu2_1", "relu3_1", "relu3_4", "relu4_1", "relu4_2", "relu5_1")
@@ -55,7 +55,8 @@ def main():
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels")
     p.add_argument("--vgg-share", type=float, default=0.25, help="part of each batch that the full VGG-19 looks at")
-    p.add_argument("--pixel-weight", type=float, default=0.5, help="of the reconstruction by the decoders")
+    p.add_argument("--pixel-weight", type=float, default=0.15,
+                   help="of the reconstruction by the decoders, whose logarithm counts: levels 1 to 5 differ a hundredfold")
     p.add_argument("--start", type=Path, help="state.pt of another run whose encoder and projections to start from")
     p.add_argument("--run", type=Path, default=Path("runs/encoder"))
     p.add_argument("--device")
@@ -78,7 +79,7 @@ def main():
     projected = [n for n in PROJECTED if large is not None and n in large.layers]
     direct = [n for n in student.layers if compact is not None and n[:5] not in {m[:5] for m in projected}]
     projections = nn.ModuleDict({n: nn.Conv2d(student.channels(n), large.channels(n), 1) for n in projected}).to(where)
-    decoders = new_decoders(student).to(where, memory_format=torch.channels_last)
+    decoders = new_decoders(student, test).to(where, memory_format=torch.channels_last)
     if a.start:
         state = torch.load(a.start, weights_only=True)["modules"]
         student.load_state_dict(state["student"])
@@ -99,7 +100,7 @@ def main():
     def batch():
         return pictures.crops(a.batch, a.crop, rng, jitter=0.2, device=where)
 
-    def phase_1(_):
+    def phase_1(_, progress):
         with device.autocast(where):
             image = batch()
             with torch.no_grad():
@@ -107,8 +108,8 @@ def main():
             losses = layer_losses(student, activations, image)
         return {"total": sum(losses.values())}
 
-    def phase_2(iteration):
-        level = rng.choices(list(SHARE), SHARE.values())[0]
+    def phase_2(iteration, progress):
+        level = rng.choice(list(SHARE))
         layer = f"relu{level}_1"
         with device.autocast(where):
             image = batch()
@@ -116,7 +117,7 @@ def main():
             losses = end_to_end(image, a.vgg_share, own)
             code = own if iteration > 1000 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
             pixel = F.mse_loss(decoders[level - 1](code).float(), image) / image.var()
-        return {"total": sum(losses.values()) + a.pixel_weight * pixel, **losses, f"pixel{level}": pixel}
+        return {"total": sum(losses.values()) + a.pixel_weight * pixel.log(), **losses, f"pixel{level}": pixel}
 
     @torch.no_grad()
     def error_against_compact():
@@ -136,7 +137,6 @@ def main():
     result = loop.train(phase_2, {"student": student, "projections": projections, "decoders": decoders},
                         minutes=a.minutes, learning_rate=a.learning_rate, run=a.run / "end-to-end", validate=validate)
     student.load_state_dict({k: v.half().float() for k, v in student.state_dict().items()})  # what the file will hold
-    save_decoders(a.output.parent, decoders, student, minutes=result["minutes"], steps=result["steps"])
     checkpoints.save(a.output, student, name="encoder", title="Compact encoder",
                      trained_on=f"{len(pictures)} pictures",
                      teachers=[str(path.name) for path in (a.vgg19, a.compact_teacher) if path],

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import torch
 
 
 def train(step, modules, *, minutes, learning_rate, run, validate=None, log_every=100, save_every=300.0):
-    """Minimise step(i)["total"] for a number of minutes; go on from the state in `run` if there is one.
+    """Minimise step(i, progress)["total"] for a number of minutes; go on from the state in `run` if there is one.
 
-    step: called with the iteration, returns {"total": tensor, other names: tensors}.
+    step: called with the iteration and the part of the time that is over, returns {"total": tensor, other names: tensors}.
     modules: {name: nn.Module} to train and to save. run: folder for state.pt and log.jsonl.
     validate: called at the start, at every save and at the end, returns {name: float}.
     Returns {"steps", "minutes", "losses"}. Raises SystemExit when a loss stops being finite; Ctrl-C saves first.
@@ -30,7 +31,7 @@ def train(step, modules, *, minutes, learning_rate, run, validate=None, log_ever
         iteration, before = state["iteration"], state["seconds"]
         print(f"going on from iteration {iteration}, {before / 60:.1f} minutes", flush=True)
     started = saved = time.monotonic()
-    sums, count = {}, 0
+    seen = {}  # values of each loss since the last record; a step need not give every one
 
     def seconds():
         return before + time.monotonic() - started
@@ -47,13 +48,14 @@ def train(step, modules, *, minutes, learning_rate, run, validate=None, log_ever
 
     losses = validate() if validate else {}
     record(**losses)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` saves as Ctrl-C does
     try:
         while seconds() < minutes * 60:
             progress = seconds() / (minutes * 60)
             warm = min(1.0, (iteration + 1) / 200)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
-            values = step(iteration)
+            values = step(iteration, progress)
             if not torch.isfinite(values["total"]):
                 raise SystemExit(f"the loss is not finite at iteration {iteration}; the state before it is in {run}: "
                                  "start again with a lower learning rate")
@@ -61,12 +63,12 @@ def train(step, modules, *, minutes, learning_rate, run, validate=None, log_ever
             values["total"].backward()
             torch.nn.utils.clip_grad_norm_(parameters, 10.0)
             optimizer.step()
-            iteration, count = iteration + 1, count + 1
+            iteration += 1
             for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
+                seen.setdefault(name, []).append(float(value.detach()))
             if iteration % log_every == 0:
-                record(**{n: v / count for n, v in sums.items()})
-                sums, count = {}, 0
+                record(**{n: sum(v) / len(v) for n, v in seen.items()})
+                seen = {}
             if time.monotonic() - saved > save_every:
                 save()
                 saved = time.monotonic()
@@ -76,6 +78,6 @@ def train(step, modules, *, minutes, learning_rate, run, validate=None, log_ever
         save()
         raise SystemExit(f"stopped; the same command goes on from {run}") from None
     save()
-    losses = validate() if validate else {n: v / max(count, 1) for n, v in sums.items()}
+    losses = validate() if validate else {n: sum(v) / len(v) for n, v in seen.items()}
     record(**losses)
     return {"steps": iteration, "minutes": round(seconds() / 60, 1), "losses": {n: round(v, 5) for n, v in losses.items()}}

@@ -18,8 +18,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.level, self.skips = level, skips
         self.arguments = dict(level=level, depths=list(depths), widths=list(widths), skips=skips)
-        self.head = Conv3x3(widths[level - 1], widths[level - 2] if level > 1 else 3)
-        self.blocks = nn.ModuleList()
+        # relu1_1 alone gets a hidden layer: what its ReLU cut off comes back from the neighbours, but not linearly
+        self.head = Conv3x3(widths[level - 1], widths[level - 2] if level > 1 else 2 * widths[0])
+        self.blocks = nn.ModuleList([nn.ModuleList([Conv3x3(2 * widths[0], 3)])] if level == 1 else [])
         for block in range(level - 1, 0, -1):  # block b mirrors the encoder's block b: its convolutions, last first
             width = widths[block - 1]
             below = widths[block - 2] if block > 1 else 3
@@ -39,9 +40,10 @@ class Decoder(nn.Module):
 
     def forward(self, features):
         """features: {layer name: [N, C, H', W']} for each of `layers`. Returns [N, 3, H, W], not clamped."""
-        x = self.head(features[f"relu{self.level}_1"])
+        x = F.relu(self.head(features[f"relu{self.level}_1"]))
         for i, (*convs, last) in enumerate(self.blocks):
-            x = F.interpolate(F.relu(x), scale_factor=2, mode="nearest")
+            if self.level > 1:
+                x = F.interpolate(x if i == 0 else F.relu(x), scale_factor=2, mode="nearest")
             for conv in convs:
                 x = F.relu(conv(x))
             if self.skips:  # here x mirrors relu{b}_1

@@ -1,7 +1,6 @@
 """The tab for AdaIN and WCT: any style at once."""
 
 import inspect
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         wct_levels=LEVELS):
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
-    with common.sentences(), tempfile.TemporaryDirectory() as folder:
+    with common.sentences(), common.job_folder() as folder:
         size = int(size)
         content, styles, weights = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
@@ -34,7 +33,6 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         images.save(image, after)
         height, width = image.shape[2:]
         status = f"{METHODS[method]}, {width} × {height} pixels, {time.perf_counter() - start:.1f} s"
-        # Gradio copies what it is given, so the folder may go once the generator is resumed
         yield str(after), (str(before), str(after)), status, gr.Row(visible=True)
 
 
@@ -54,19 +52,20 @@ def build():
             start = gr.Button("Stylise", variant="primary", size="lg")
             pictures, weights = common.more_styles()
             with gr.Accordion("Advanced", open=False):
-                size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Size", info="Long side in pixels")
+                size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Long side, pixels")
                 levels = gr.CheckboxGroup([(f"relu{n}_1", n) for n in LEVELS], value=list(LEVELS), label="WCT levels",
                                           info="Deep levels carry composition, shallow ones colour and grain")
         with gr.Column(scale=6, min_width=320):
-            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height=520,
+            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
                                     max_height=520, buttons=["fullscreen"], interactive=False)
-            status = gr.HTML(elem_classes="status")
+            status = gr.HTML(elem_classes="status", label="Status", padding=False)
             with gr.Row(visible=False) as done:
                 download = gr.DownloadButton("Download PNG")
     examples = common.examples(content, style)
 
     inputs = [content, style, *pictures, *weights, method, alpha, size, preserve_color, levels]
     outputs = [download, slider, status, done]
-    start.click(run, inputs, outputs, api_name="arbitrary", **common.HEAVY)
+    start.click(run, inputs, outputs, api_name="arbitrary", show_progress_on=slider, **common.HEAVY)
     if examples:
-        examples.load_input_event.then(run, inputs, outputs, **common.HEAVY, **common.PRIVATE)
+        examples.load_input_event.then(run, inputs, outputs, show_progress_on=slider, **common.HEAVY,
+                                       **common.PRIVATE)

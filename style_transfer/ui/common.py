@@ -2,28 +2,19 @@
 
 import contextlib
 import html
+import tempfile
 from pathlib import Path
 
 import gradio as gr
 
 from .. import images
 from ..errors import InputError, StyleTransferError
+from .picture import Picture
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HEAVY = dict(concurrency_id="heavy", concurrency_limit=1)  # whatever computes waits in one line
 PRIVATE = dict(api_visibility="private")
 MAX_STYLES = 4
-
-
-class Picture(gr.Image):
-    """A picture's file as it was uploaded, unopened: `images.load` decodes it, and says what is wrong with it."""
-
-    is_template = True
-
-    def preprocess(self, payload):
-        if payload is None or (payload.url or "").startswith("data:"):
-            return super().preprocess(payload)
-        return payload.path
 
 
 def picture(label, height=240):
@@ -41,7 +32,8 @@ def more_styles():
             for n in range(2, MAX_STYLES + 1):
                 with gr.Column(min_width=140):
                     pictures.append(picture(f"Style {n}", height=150))
-                    weights.append(gr.Slider(0, 1, 1, step=0.05, label="Weight"))
+                    weights.append(gr.Slider(0, 1, 1, step=0.05, label="Weight", elem_classes="weight",
+                                             buttons=[]))
     return pictures, weights
 
 
@@ -49,11 +41,16 @@ def load_pictures(content, styles, weights, size):
     """Files to tensors: (content, [style ...], [weight ...]) without the styles that were not given."""
     if not content:
         raise InputError("There is no content picture yet: choose the photograph to be painted.")
-    given = [(s, w) for s, w in zip(styles, weights) if s]
+    given = [(s, w) for s, w in zip(styles, weights, strict=True) if s]
     if not given:
         raise InputError("There is no style picture yet: choose a painting or a pattern.")
     weights = [w for _, w in given] if len(given) > 1 else None
     return images.load(content, size), [images.load(s, size) for s, _ in given], weights
+
+
+def job_folder():
+    """A folder for a job's files, gone with the job: Gradio copies what it is given."""
+    return tempfile.TemporaryDirectory(prefix="style-transfer-")
 
 
 @contextlib.contextmanager
@@ -63,14 +60,14 @@ def sentences():
         yield
     except StyleTransferError as error:
         message = html.escape(str(error), quote=False)
-        raise gr.Error(message, title="This did not work", print_exception=False) from None
+        raise gr.Error(message, print_exception=False) from None
 
 
 def examples(content, style):
     """Pairs of a photograph and a style from examples/, by one click into the two inputs; None where there are none."""
     photos, styles = (sorted((EXAMPLES / name).glob("*.jpg")) for name in ("photos", "styles"))
-    pairs = [[str(photos[i % len(photos)]), str(s)] for i, s in enumerate(styles[:8])] if photos else []
+    pairs = [[str(photos[i % len(photos)]), str(s)] for i, s in enumerate(styles[:12])] if photos else []
     if not pairs:
         return None
     return gr.Examples(pairs, [content, style], label="Examples", cache_examples=False, api_visibility="private",
-                       elem_id=f"examples-{content._id}")
+                       examples_per_page=12, elem_id=f"examples-{content._id}")

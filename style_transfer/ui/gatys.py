@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import math
-import tempfile
 import time
 from pathlib import Path
 
@@ -33,12 +32,12 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
 
     Streams previews; the last one is the full picture. Returns the picture as a PNG file first.
     """
-    with common.sentences(), tempfile.TemporaryDirectory() as folder:
+    with common.sentences(), common.job_folder() as folder:
         size = int(size)
         content, styles, weights = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
         begin = shown = time.perf_counter()
-        history = []
+        history, first = [], None
         steps = optimize(
             content, styles, style_weights=weights, alpha=DEFAULTS["alpha"], beta=DEFAULTS["alpha"] / 10 ** log_ratio,
             content_layer=content_layer, style_layers=style_layers, iterations=int(iterations), size=size, init=start,
@@ -49,13 +48,13 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                 if step.message:
                     gr.Warning(step.message)
                 now, last = time.perf_counter(), step.iteration == step.iterations
+                first = first or now - begin
                 if not last and now - shown < PREVIEW_SECONDS and step.iteration > 1:
                     continue
                 path = Path(folder, f"gatys-{step.iteration:04d}.png")
                 # level 1: previews must not cost more than the work that they show
                 images.to_pil(step.image).save(path, compress_level=6 if last else 1)
-                # Gradio copies what it is given, so the folder may go once the generator ends or is closed
-                yield (str(path), str(path), _plot(history), _status(step, time.perf_counter() - begin),
+                yield (str(path), str(path), _plot(history), _status(step, first, now - begin),
                        gr.Row(visible=True), gr.Button(interactive=not last))
                 shown = time.perf_counter()
 
@@ -63,25 +62,27 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
 def _plot(history):
     """The losses so far as rows of (iteration, log10 of the loss, which), thinned out."""
     every = math.ceil(len(history) / PLOT_POINTS)
-    rows = [(i, math.log10(value), name) for i, losses in enumerate(history, 1)
-            if i % every == 0 or i in (1, len(history)) for name, value in losses.items() if value > 0]
-    return pd.DataFrame(rows, columns=["iteration", "log10 loss", "part"])
+    kept = [(i, losses) for i, losses in enumerate(history, 1) if i % every == 0 or i in (1, len(history))]
+    rows = [(i, math.log10(value), name) for i, losses in kept for name, value in losses.items()
+            if value > 1e-4 * losses["total"]]  # next to nothing would stretch the axis
+    return pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"])
 
 
-def _work(iteration, iterations, scales):
-    """Work up to an iteration: all scales get as many iterations, each on four times the pixels of the one before."""
+def _work(iteration, iterations, scales=DEFAULTS["scales"]):
+    """Time up to an iteration: each scale has four times the pixels of the one before and takes three times as long."""
     share = iterations / scales
-    return sum(4 ** k * min(max(iteration - k * share, 0), share) for k in range(scales))
+    return sum(3 ** k * min(max(iteration - k * share, 0), share) for k in range(scales))
 
 
-def _status(step, elapsed):
+def _status(step, first, elapsed):
+    """A bar and a sentence; first: seconds of the first iteration, which loads things and says nothing of others."""
     height, width = step.image.shape[2:]
     if step.iteration == step.iterations:
         return f"Done: {step.iterations} iterations, {width} × {height} pixels, {_time(elapsed)}"
-    done, everything = (_work(i, step.iterations, DEFAULTS["scales"]) for i in (step.iteration, step.iterations))
-    return (f'<progress value="{done / everything:.3f}"></progress>'
-            f"Iteration {step.iteration} of {step.iterations}, at {width} × {height}, {_time(elapsed)} elapsed, "
-            f"about {_time(elapsed * (everything / done - 1))} left")
+    start, now, end = (_work(i, step.iterations) for i in (1, step.iteration, step.iterations))
+    left = f", about {_time((elapsed - first) / (now - start) * (end - now))} left" if now > start else ""
+    return (f'<progress value="{now / end:.3f}"></progress>'
+            f"Iteration {step.iteration} of {step.iterations}, at {width} × {height}, {_time(elapsed)} elapsed{left}")
 
 
 def _time(seconds):
@@ -91,8 +92,10 @@ def _time(seconds):
 
 def _stopped(status):
     """After Stop: the last preview stays, and so does its download."""
-    if "<progress" in (status or ""):
+    if "<progress" in status:
         status = "Stopped: the picture so far is kept. " + status.split("</progress>")[1].split(" elapsed")[0]
+    else:
+        status = "Stopped before the first iteration"
     return status, gr.Button(interactive=False)
 
 
@@ -104,10 +107,10 @@ def build():
                 content = common.picture("Content")
                 style = common.picture("Style")
             log_ratio = gr.Slider(LOG_RATIO - 3, LOG_RATIO + 3, LOG_RATIO, step=0.1, label="log₁₀(α/β)",
-                                  info="Content against style: lower is more style, higher keeps more of the photograph")
+                                  info="Content against style: lower for more style, higher for more of the photograph")
             with gr.Row():
                 iterations = gr.Slider(10, 1000, DEFAULTS["iterations"], step=10, label="Iterations", min_width=140)
-                size = gr.Slider(128, MAX_SIZE, 512, step=64, label="Size", info="Long side in pixels", min_width=140)
+                size = gr.Slider(128, MAX_SIZE, 512, step=64, label="Long side, pixels", min_width=140)
             with gr.Row():
                 begin = gr.Button("Paint", variant="primary", size="lg", scale=3, min_width=140)
                 stop = gr.Button("Stop", size="lg", interactive=False, min_width=80)
@@ -123,17 +126,24 @@ def build():
                     backbone = gr.Radio(list(BACKBONES), value=DEFAULTS["backbone"], label="Backbone")
                     seed = gr.Number(DEFAULTS["seed"], precision=0, minimum=0, maximum=2 ** 31 - 1, label="Seed")
         with gr.Column(scale=6, min_width=320):
-            result = gr.Image(label="Result", type="filepath", format="png", height=480, interactive=False,
-                              buttons=["fullscreen"], elem_classes="result")
-            status = gr.HTML(elem_classes="status")
+            result = gr.Image(label="Result", type="filepath", format="png", height="min(480px, 92vw)",
+                              interactive=False, buttons=["fullscreen"], elem_classes="result")
+            status = gr.HTML(elem_classes="status", label="Status", padding=False)
             with gr.Row(visible=False) as done:
                 download = gr.DownloadButton("Download PNG")
-            plot = gr.LinePlot(x="iteration", y="log10 loss", color="part", color_map=COLORS, height=200,
-                               label="Losses", buttons=[])
+            plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", color_map=COLORS, height=300,
+                               x_axis_format="d", y_axis_format=".1f", colors_in_legend=[], label="Losses",
+                               buttons=[])
+            # of the plot's own legend, only the title fits in
+            gr.HTML("".join(f'<span><i style="background: {c}"></i>{name}</span>' for name, c in COLORS.items()),
+                    elem_classes="legend", padding=False)
     common.examples(content, style)
 
     inputs = [content, style, *pictures, *weights, log_ratio, content_layer, style_layers, iterations, size, init,
               optimizer, backbone, seed]
+    # a click of its own: the button must work while the job still waits for its turn
+    begin.click(lambda: ("", gr.Button(interactive=True)), None, [status, stop], queue=False, show_progress="hidden", **common.PRIVATE)
     job = begin.click(run, inputs, [result, download, plot, status, done, stop], api_name="gatys",
-                      show_progress="minimal", **common.HEAVY)
-    stop.click(_stopped, status, [status, stop], cancels=[job], queue=False, **common.PRIVATE)
+                      show_progress="minimal", show_progress_on=result, **common.HEAVY)
+    job.failure(lambda: gr.Button(interactive=False), None, stop, queue=False, show_progress="hidden", **common.PRIVATE)
+    stop.click(_stopped, status, [status, stop], cancels=[job], queue=False, show_progress="hidden", **common.PRIVATE)
