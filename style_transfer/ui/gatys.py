@@ -142,7 +142,8 @@ def build():
     inputs = [content, style, *pictures, *weights, log_ratio, content_layer, style_layers, iterations, size, init,
               optimizer, backbone, seed]
     # a click of its own: the button must work while the job still waits for its turn
-    begin.click(lambda: ("", gr.Button(interactive=True)), None, [status, stop], queue=False, show_progress="hidden", **common.PRIVATE)
+    begin.click(lambda: ("", gr.Button(interactive=True)), None, [status, stop], queue=False, show_progress="hidden",
+                **common.PRIVATE)
     job = begin.click(run, inputs, [result, download, plot, status, done, stop], api_name="gatys",
                       show_progress="minimal", show_progress_on=result, **common.HEAVY)
     job.failure(lambda: gr.Button(interactive=False), None, stop, queue=False, show_progress="hidden", **common.PRIVATE)
