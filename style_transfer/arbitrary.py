@@ -64,7 +64,7 @@ def _levels(method, levels):
     return levels
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(style, method="adain", device=None):
     """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents."""
     where = devices.pick(device)
@@ -76,7 +76,7 @@ def encode(style, method="adain", device=None):
     return Style(method, {n: statistic(f) for n, f in features.items()})
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color=False, masks=None, *,
             size=None, levels=LEVELS, device=None):
     """Give a content picture the statistics of one or several styles.

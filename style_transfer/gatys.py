@@ -126,7 +126,7 @@ def optimize(content, styles, *, style_weights=None, alpha=1.0, beta=BETA, conte
     image, iteration = None, 0
     for long_side, share in zip(sizes, shares):
         small = resize(content, fit(*content.shape[2:], long_side))
-        targets = [resize(s, fit(*s.shape[2:], max(SMALLEST, round(long_side * style_scale)))) for s in styles]
+        targets = [_style_at(s, long_side * style_scale) for s in styles]
         objective = _Objective(network, _pad(small), targets, style_weights, content_layer, style_layers,
                                alpha, beta, variation)
         if image is None:
@@ -136,6 +136,11 @@ def optimize(content, styles, *, style_weights=None, alpha=1.0, beta=BETA, conte
             iteration += 1
             image = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
             yield Step(iteration, iterations, sum(losses.values()), losses, image.cpu(), message)
+
+
+def _style_at(style, long_side):
+    """A style at a long side, but with enough pixels on its short one for the deepest layer."""
+    return resize(style, fit(*style.shape[2:], round(max(long_side, 16 * max(style.shape[2:]) / min(style.shape[2:])))))
 
 
 def _start(init, content, styles, seed):

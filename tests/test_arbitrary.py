@@ -88,7 +88,7 @@ def test_masks_say_which_style_goes_where(method, photo, painting, painting_2):
 @pytest.mark.parametrize("height, width", [(16, 16), (17, 61), (100, 33), (16, 400)])
 def test_sizes_that_are_no_multiples_of_8(method, height, width, painting):
     content = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    out = arbitrary.stylize(content, [painting[..., :50, :37]], method=method)
+    out = arbitrary.stylize(content, [painting[..., :height, :37]], method=method)
     assert out.shape == content.shape and out.isfinite().all()
 
 
@@ -99,6 +99,13 @@ def test_flat_colours_neither_fail_nor_give_nan(method, value, photo, painting):
     assert arbitrary.stylize(flat, [painting], method=method).isfinite().all()
     out = arbitrary.stylize(photo, [flat], method=method)
     assert out.isfinite().all()
+
+
+def test_what_was_loaded_here_can_be_optimised_through(photo, painting):
+    """Weights loaded by a call without gradients still serve Gatys."""
+    checkpoints._shipped.cache_clear()
+    arbitrary.stylize(photo, [painting])
+    assert next(st.gatys.optimize(photo, [painting], size=64, scales=1)).iteration == 1
 
 
 def test_size_is_the_long_side(photo, painting):

@@ -99,6 +99,12 @@ def test_full_networks_run(plan, photo, painting):
     assert steps[-1].total < steps[0].total
 
 
+def test_a_long_strip_as_style(photo, painting):
+    strip = painting[..., :5, :].contiguous()
+    steps = run(photo, [strip], iterations=3, size=64)
+    assert steps[-1].image.isfinite().all()
+
+
 class Exploding(torch.nn.Module):
     """The compact encoder until a call, from which on its features are not finite."""
 

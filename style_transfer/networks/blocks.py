@@ -27,7 +27,9 @@ class _ReflectionPad(torch.autograd.Function):
 
 
 def reflection_pad(x):
-    """Reflect one pixel at each side: [N, C, H, W] -> [N, C, H + 2, W + 2]; H and W of at least 2."""
+    """Reflect one pixel at each side: [N, C, H, W] -> [N, C, H + 2, W + 2]. A line of one pixel is repeated instead."""
+    if min(x.shape[2:]) < 2:
+        return F.pad(x, (1, 1, 1, 1), mode="replicate")
     return _ReflectionPad.apply(x)
 
 

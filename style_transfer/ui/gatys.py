@@ -133,8 +133,8 @@ def build():
                 download = gr.DownloadButton("Download PNG")
             plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", color_map=COLORS, height=300,
                                x_axis_format="d", y_axis_format=".1f", colors_in_legend=[], label="Losses",
-                               buttons=[])
-            # of the plot's own legend, only the title fits in
+                               show_label=False, buttons=[])
+            # the plot cuts its own label and legend off
             gr.HTML("".join(f'<span><i style="background: {c}"></i>{name}</span>' for name, c in COLORS.items()),
                     elem_classes="legend", padding=False)
     common.examples(content, style)
