@@ -2,9 +2,10 @@
 
     python -m training.adain --photos PHOTOS --paintings PAINTINGS [--minutes 40]
 
-Loss: content + lambda style + identity. Two deviations from the paper, both so that one weight serves all styles:
-the content loss compares instance-normalised features (AdaIN changes nothing else, so t and the content have the same
-ones) at relu3_4 and relu4_1, and each layer's style loss is relative to the style's own energy.
+Loss: content + lambda style + Gram + identity. Deviations from the paper: Gram matrices are matched beside means and
+deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
+instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1,
+and each layer's style loss is relative to the style's own energy.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from style_transfer import checkpoints, device
+from style_transfer.losses import gram_matrix
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain, mean_and_deviation
 from training import loop, teachers
@@ -48,6 +50,16 @@ def style_loss(output, style):
     return total / len(layers)
 
 
+def gram_loss(output, style):
+    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures."""
+    total = 0.0
+    layers = [n for n in STYLE_LAYERS if n in output]
+    for name in layers:
+        gram, target = gram_matrix(output[name]), gram_matrix(style[name])
+        total = total + ((gram - target).pow(2).sum((1, 2)) / (target.pow(2).sum((1, 2)) + 1e-4)).mean()
+    return total / len(layers)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--photos", type=Path, nargs="+", required=True)
@@ -60,7 +72,8 @@ def main():
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
     p.add_argument("--minutes", type=float, default=40)
     p.add_argument("--learning-rate", type=float, default=1e-3)
-    p.add_argument("--style-weight", type=float, default=10.0, help="lambda")
+    p.add_argument("--style-weight", type=float, default=100.0, help="lambda")
+    p.add_argument("--gram-weight", type=float, default=10.0, help="of Gram matrices beside means and deviations")
     p.add_argument("--variation-weight", type=float, default=0.0)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=176, help="side of the crops, pixels, a multiple of 8")
@@ -115,10 +128,11 @@ def main():
             output = stylize(of_content, of_style)
             of_output = encoder(output, wanted)
             identity = F.mse_loss(output[:1], content[:1])
+            gram = gram_loss(of_output, of_style)
             losses = {"content": content_loss({n: f[1:] for n, f in of_output.items()},
                                               {n: f[1:] for n, f in of_content.items()}),
-                      "style": style_loss(of_output, of_style), "identity": identity}
-            total = losses["content"] + a.style_weight * losses["style"] + 10 * identity
+                      "style": style_loss(of_output, of_style), "gram": gram, "identity": identity}
+            total = losses["content"] + a.style_weight * losses["style"] + a.gram_weight * gram + 10 * identity
             if judges:
                 part = slice(1, 1 + max(1, round(a.batch * a.judge_share)))
                 losses["judged content"], losses["judged style"] = judged(output[part], content[part], style[part])
