@@ -45,9 +45,9 @@ class _Objective:
         self.content_layer, self.style_layers = content_layer, style_layers
         self.layers = {content_layer, *style_layers}
         with torch.no_grad():
-            self.content = network(content, [content_layer])[content_layer]
+            self.content = self._features(content, [content_layer])[content_layer].float()
             self.content_scale = content_loss(self.content, 0).clamp_min(1e-8)
-            targets = [network(s, style_layers) for s in styles]
+            targets = [self._features(s, style_layers) for s in styles]
         self.grams, self.scales = [], []  # one dict a style
         for features in targets:
             grams = {n: gram_matrix(features[n]) for n in style_layers}
@@ -55,9 +55,13 @@ class _Objective:
             self.scales.append({n: style_loss(g, 0).clamp_min(1e-8) for n, g in grams.items()})
         self.style_weights = style_weights
 
+    def _features(self, image, layers):
+        with devices.autocast(image.device):
+            return self.network(image.contiguous(memory_format=torch.channels_last), layers)
+
     def __call__(self, canvas):
-        features = self.network(canvas.contiguous(memory_format=torch.channels_last), self.layers)
-        content = content_loss(features[self.content_layer], self.content) / self.content_scale
+        features = self._features(canvas, self.layers)
+        content = content_loss(features[self.content_layer].float(), self.content) / self.content_scale
         layers_total = sum(self.style_layers.values())
         style = 0.0
         for name, layer_weight in self.style_layers.items():
