@@ -15,7 +15,7 @@ from .transforms import normalize_weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
-BETA = 100.0  # for an alpha of 1
+BETA = 30.0  # for an alpha of 1
 VARIATION = 1.0
 ITERATIONS = 300
 SCALES = 3

@@ -63,7 +63,13 @@ def test_layers_by_name_and_sizes():
         network(torch.rand(1, 3, 32, 32), ["relu5_4"])
 
 
-@pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
+def test_the_decoder_of_relu1_1_has_a_hidden_layer():
+    decoder = Decoder(1, COMPACT["depths"], COMPACT["widths"])
+    assert decoder({"relu1_1": torch.rand(2, 16, 7, 9)}).shape == (2, 3, 7, 9)
+    assert [m.out_channels for m in decoder.modules() if isinstance(m, torch.nn.Conv2d)] == [32, 3]
+
+
+@pytest.mark.parametrize("level", [2, 3, 4, 5])
 @pytest.mark.parametrize("skips", [False, True])
 def test_decoders_mirror_the_encoder(level, skips):
     encoder = VGG(**COMPACT)

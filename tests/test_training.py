@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 
 from style_transfer import checkpoints
+from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.vgg import COMPACT, VGG, VGG19
 from tests.conftest import EXAMPLES
 from training import loop, teachers
+from training.adain import gram_loss, style_loss
 from training.data import Pictures
 from training.losses import relative_error
+from training.precondition import Preconditioned, whitening
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +61,19 @@ def quadratic():
     module = torch.nn.Linear(4, 1)
     x = torch.randn(64, 4)
     y = x @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
-    return module, lambda _: {"total": (module(x) - y).pow(2).mean()}
+    return module, lambda *_: {"total": (module(x) - y).pow(2).mean()}
 
 
 def test_the_loop_learns_saves_and_goes_on(tmp_path, capsys):
     module, step = quadratic()
-    start = float(step(0)["total"])
+    start = float(step(0, 0.0)["total"].detach())
     first = loop.train(step, {"m": module}, minutes=0.02, learning_rate=0.05, run=tmp_path)
-    assert float(step(0)["total"]) < 0.1 * start
+    assert float(step(0, 0.0)["total"].detach()) < 0.1 * start
     again, step = quadratic()
     second = loop.train(step, {"m": again}, minutes=0.03, learning_rate=0.05, run=tmp_path)
     assert "going on from iteration" in capsys.readouterr().out
     assert second["steps"] > first["steps"]
-    assert float(step(0)["total"]) < 0.1 * start
+    assert float(step(0, 0.0)["total"].detach()) < 0.1 * start
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["iteration"] == second["steps"]
 
@@ -78,7 +81,7 @@ def test_the_loop_learns_saves_and_goes_on(tmp_path, capsys):
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
     module, _ = quadratic()
     with pytest.raises(SystemExit, match="not finite at iteration 0"):
-        loop.train(lambda _: {"total": module.weight.sum() * float("nan")}, {"m": module}, minutes=1,
+        loop.train(lambda *_: {"total": module.weight.sum() * float("nan")}, {"m": module}, minutes=1,
                    learning_rate=0.1, run=tmp_path)
 
 
@@ -90,6 +93,40 @@ def test_teachers_are_read_as_deep_as_their_files(tmp_path):
     assert teacher.layers[-1] == "relu3_4"
     image = torch.rand(1, 3, 32, 32)
     assert torch.allclose(teacher(image, ["relu3_4"])["relu3_4"], full(image, ["relu3_4"])["relu3_4"], atol=1e-5)
+
+
+def test_preconditioning_folds_away():
+    """In evaluation the plain decoder that comes out computes the same as the one that was trained."""
+    torch.manual_seed(0)
+    encoder = VGG(**COMPACT)
+    for skips, level in ((False, 1), (False, 3), (True, 4)):
+        decoder = Decoder(level, encoder.depths, encoder.widths, skips=skips)
+        features = encoder(torch.rand(2, 3, 48, 64), decoder.layers)
+        trained = Preconditioned(decoder, {n: whitening(features[n]) for n in decoder.layers}, fresh=not skips)
+        with torch.no_grad():
+            if skips:  # started from a decoder, it computes what that did
+                assert torch.allclose(trained(features), decoder(features), atol=1e-3)
+            trained(features)  # moves the statistics of batch normalisation
+            trained.eval()
+            expected = trained(features)
+            assert float(expected.std()) > 1e-3
+            assert torch.allclose(trained.fold()(features), expected, atol=1e-2 * float(expected.std()))
+
+
+def test_whitening():
+    features = torch.randn(2, 4, 30, 30) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 4, 1, 1) + 7
+    mean, matrix, inverse = whitening(features)
+    flat = features.permute(1, 0, 2, 3).flatten(1)
+    assert torch.allclose(torch.cov(matrix @ (flat - mean[:, None])), torch.eye(4), atol=1e-2)
+    assert torch.allclose(matrix @ inverse, torch.eye(4), atol=1e-4)
+
+
+def test_gram_and_style_loss_are_relative_to_the_style():
+    f, s = {"relu1_1": torch.rand(2, 3, 5, 5)}, {"relu1_1": torch.rand(2, 3, 4, 4)}
+    for loss in (style_loss, gram_loss):
+        assert float(loss(s, s)) == 0
+        doubled = loss({"relu1_1": f["relu1_1"] * 7}, {"relu1_1": s["relu1_1"] * 7})
+        assert float(doubled) == pytest.approx(float(loss(f, s)), rel=0.05)
 
 
 def train(script, folder, out, *arguments):
@@ -106,7 +143,7 @@ def test_all_scripts_in_a_row(folder, tmp_path):
     train("distill", folder, tmp_path, "--pictures", folder, "--vgg19", tmp_path / "vgg19.pth", "--minutes", 0.05,
           "-o", tmp_path / "encoder.safetensors")
     train("decoders", folder, tmp_path, "--pictures", folder, "--encoder", tmp_path / "encoder.safetensors",
-          "--start", tmp_path, "--minutes", 0.03, "-o", tmp_path)
+          "--minutes", 0.05, "-o", tmp_path)
     train("adain", folder, tmp_path, "--photos", folder, "--paintings", folder, "--minutes", 0.03,
           "--encoder", tmp_path / "encoder.safetensors", "--start", tmp_path / "wct-decoder-4.safetensors",
           "-o", tmp_path / "adain-decoder.safetensors")

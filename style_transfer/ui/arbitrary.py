@@ -44,7 +44,7 @@ def build():
                 content = common.picture("Content")
                 style = common.picture("Style")
             alpha = gr.Slider(0, 1, DEFAULTS["alpha"], step=0.05, label="Strength α",
-                              info="0 keeps the photograph, 1 takes on the style in full")
+                              info="1 takes on the style in full, 0 only rebuilds the photograph")
             with gr.Row():
                 method = gr.Radio([(title, name) for name, title in METHODS.items()], value=DEFAULTS["method"],
                                   label="Method", min_width=140)
