@@ -39,7 +39,7 @@ def main():
         for step in st.gatys.optimize(photo, [style]):
             painted = step.image
         pictures = [photo, style, painted, st.arbitrary.stylize(photo, [style], method="adain"),
-                    st.arbitrary.stylize(photo, [style], method="wct", alpha=st.arbitrary.WCT_ALPHA)]
+                    st.arbitrary.stylize(photo, [style], method="wct")]
         for column, picture in enumerate(pictures):
             sheet.paste(tile(picture), (WIDTH * column, TITLE + HEIGHT * row))
     sheet.save(a.output, quality=88)

@@ -58,7 +58,7 @@ def main():
         label = f"{size} x {content.shape[2]}"
 
         def small(method, content=content, style=style):
-            return arbitrary.stylize(content, [style], method=method, device="cpu")
+            return arbitrary.stylize(content, [style], method=method, levels=arbitrary.LEVELS, device="cpu")
 
         @torch.inference_mode()
         def large(content=content, style=style):

@@ -14,7 +14,7 @@ from .transforms import adain, blend, coloring, mean_and_deviation, normalize_we
 
 METHODS = ("adain", "wct")
 LEVELS = (5, 4, 3, 2, 1)
-WCT_ALPHA = 0.6  # what the command line and the app start with
+WCT_LEVELS = (4, 3, 2, 1)  # the default: from relu5_1, a sixteenth of the size, too little of the photograph comes back
 MULTIPLE = 16  # four poolings: sides are continued to a multiple of it and cut back
 SMALLEST = 16  # pixels; below, relu5_1 has no feature left to speak of
 
@@ -78,7 +78,7 @@ def encode(style, method="adain", device=None):
 
 @torch.no_grad()
 def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color=False, masks=None, *,
-            size=None, levels=LEVELS, device=None):
+            size=None, levels=WCT_LEVELS, device=None):
     """Give a content picture the statistics of one or several styles.
 
     content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'] or what `encode` made of them for the same

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from .. import images
-from ..arbitrary import LEVELS, stylize
+from ..arbitrary import LEVELS, WCT_LEVELS, stylize
 from . import common
 
 MAX_SIZE = 2048
@@ -19,7 +19,7 @@ COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0,
         weight_4=1.0, method=DEFAULTS["method"], alpha=DEFAULTS["alpha"], size=768, preserve_color="off",
-        wct_levels=LEVELS):
+        wct_levels=WCT_LEVELS):
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
     with common.sentences(), common.job_folder() as folder:
@@ -53,7 +53,7 @@ def build():
             pictures, weights = common.more_styles()
             with gr.Accordion("Advanced", open=False):
                 size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Long side, pixels")
-                levels = gr.CheckboxGroup([(f"relu{n}_1", n) for n in LEVELS], value=list(LEVELS), label="WCT levels",
+                levels = gr.CheckboxGroup([(f"relu{n}_1", n) for n in LEVELS], value=list(WCT_LEVELS), label="WCT levels",
                                           info="Deep levels carry composition, shallow ones colour and grain")
         with gr.Column(scale=6, min_width=320):
             slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
