@@ -7,6 +7,7 @@ several times, and the medians are compared.
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 from pathlib import Path
@@ -61,12 +62,14 @@ def main():
             return arbitrary.stylize(content, [style], method=method, levels=arbitrary.LEVELS, device="cpu")
 
         @torch.inference_mode()
-        def large(content=content, style=style):
-            with device.autocast("cpu"):
+        def large(content=content, style=style, precision=device.autocast):
+            with precision("cpu"):
                 f, s = (full(x, ["relu4_1"])["relu4_1"] for x in (content, style))
                 return full_decoder({"relu4_1": adain(f, s)}).float().clamp(0, 1)
 
         compare(f"AdaIN, {label}, full VGG-19", lambda: small("adain"), large, a.repeats)
+        compare(f"AdaIN, {label}, full VGG-19 in float32", lambda: small("adain"),
+                lambda: large(precision=lambda _: contextlib.nullcontext()), a.repeats)
         compare(f"Gatys, one step, {label}, full VGG-19", iterations(compact, content, style, size),
                 iterations(full, content, style, size), a.repeats)
         if a.reference:

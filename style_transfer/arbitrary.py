@@ -70,7 +70,7 @@ def encode(style, method="adain", device=None):
     where = devices.pick(device)
     _levels(method, LEVELS)
     _check(style, "style")
-    layers = [f"relu{level}_1" for level in LEVELS]
+    layers = [f"relu{level}_1" for level in (LEVELS if method == "wct" else LEVELS[1:])]
     features = _run(checkpoints.shipped("encoder", where), style.to(where, memory_format=torch.channels_last), layers)
     statistic = mean_and_deviation if method == "adain" else coloring
     return Style(method, {n: statistic(f) for n, f in features.items()})
