@@ -146,7 +146,8 @@ def adain_command(content: Content, styles: Styles, output: Output, weights: Wei
 @app.command("wct")
 def wct_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
                 alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512,
-                levels: Annotated[str, typer.Option(help="Levels to transform, 5 the deepest.")] = "4,3,2,1",
+                levels: Annotated[str, typer.Option(help="Levels to transform, 5 the deepest.")
+                                  ] = ",".join(map(str, arbitrary.WCT_LEVELS)),
                 preserve_color: PreserveColor = Keep.off, device: Device = None):
     """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
     _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color,

@@ -74,7 +74,6 @@ def main():
     p.add_argument("--learning-rate", type=float, default=1e-3)
     p.add_argument("--style-weight", type=float, default=100.0, help="lambda")
     p.add_argument("--gram-weight", type=float, default=10.0, help="of Gram matrices beside means and deviations")
-    p.add_argument("--variation-weight", type=float, default=0.0)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=176, help="side of the crops, pixels, a multiple of 8")
     p.add_argument("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
@@ -137,9 +136,8 @@ def main():
                 part = slice(1, 1 + max(1, round(a.batch * a.judge_share)))
                 losses["judged content"], losses["judged style"] = judged(output[part], content[part], style[part])
                 total = total + losses["judged content"] + a.style_weight * losses["judged style"]
-            variation = output.diff(dim=2).abs().mean() + output.diff(dim=3).abs().mean()
             outside = (output - output.clamp(0, 1)).pow(2).mean()  # pixels that clamping would change
-            total = total + a.variation_weight * variation + 10 * outside
+            total = total + 10 * outside
         return {"total": total, **losses}
 
     @torch.no_grad()

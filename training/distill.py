@@ -136,7 +136,6 @@ def main():
                    run=a.run / "layerwise", validate=error_against_compact)
     result = loop.train(phase_2, {"student": student, "projections": projections, "decoders": decoders},
                         minutes=a.minutes, learning_rate=a.learning_rate, run=a.run / "end-to-end", validate=validate)
-    student.load_state_dict({k: v.half().float() for k, v in student.state_dict().items()})  # what the file will hold
     checkpoints.save(a.output, student, name="encoder", title="Compact encoder",
                      trained_on=f"{len(pictures)} pictures",
                      teachers=[str(path.name) for path in (a.vgg19, a.compact_teacher) if path],
