@@ -1,4 +1,4 @@
-"""The command line: python -m style_transfer gatys | adain | wct."""
+"""The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
 
 import sys
 from enum import Enum
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from . import arbitrary, gatys, images
+from . import arbitrary, backbones, checkpoints, convert, fixed, gatys, hub, images
 from .errors import CheckpointError, InputError, StyleTransferError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -74,9 +75,17 @@ def _each(jobs, work, unit, total):
                 if len(jobs) == 1:
                     raise
                 failures += 1
-                console.print(f"{content.name}: {error}", style="red", highlight=False)
+                console.print(f"{content.name}: {error}", style="red", highlight=False, soft_wrap=True)
     if failures:
         raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
+
+
+def _fetch_backbone(name, layers):
+    if not backbones.present(name, layers):
+        with Progress(TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console) as progress:
+            task = progress.add_task("", total=None)
+            for done, total in backbones.download(name, layers):
+                progress.update(task, completed=done, total=total)
 
 
 @app.command("gatys")
@@ -100,6 +109,7 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
         name, _, weight = part.strip().partition("=")
         layers[name] = _numbers(weight)[0] if weight else 1.0
     pictures = [images.load(p) for p in styles]
+    _fetch_backbone(backbone.value, {content_layer, *layers})
 
     def work(source, target, advance):
         step = None
@@ -116,14 +126,15 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
     _each(_jobs(content, output), work, "iterations", iterations)
 
 
-def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, levels, device):
+def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, levels, device,
+               decoder=None):
     keep = preserve_color.value if preserve_color != Keep.off else False
     pictures = [images.load(p, style_size) for p in styles]
-    encoded = pictures if keep == "match" else [arbitrary.encode(p, method, device) for p in pictures]
+    encoded = pictures if keep == "match" else [arbitrary.encode(p, method, device, decoder) for p in pictures]
 
     def work(source, target, advance):
         image = arbitrary.stylize(images.load(source), encoded, _numbers(weights), method, alpha, keep, size=size,
-                                  levels=levels, device=device)
+                                  levels=levels, decoder=decoder, device=device)
         images.save(image, target)
         advance()
 
@@ -138,9 +149,12 @@ PreserveColor = Annotated[Keep, typer.Option(help="Keep the photograph's colours
 @app.command("adain")
 def adain_command(content: Content, styles: Styles, output: Output, weights: Weights = None, alpha: Alpha = 1.0,
                   size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = Keep.off,
+                  decoder: Annotated[str | None, typer.Option(
+                      help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None,
                   device: Device = None):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
-    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, arbitrary.LEVELS, device)
+    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, arbitrary.LEVELS, device,
+               _weight_file(decoder))
 
 
 @app.command("wct")
@@ -154,15 +168,114 @@ def wct_command(content: Content, styles: Styles, output: Output, weights: Weigh
                [int(n) for n in _numbers(levels)], device)
 
 
+@app.command("fixed")
+def fixed_command(content: Content, output: Output,
+                  style: Annotated[str, typer.Option(help="A name that `weights list` gives, or a weight file.")],
+                  strength: Annotated[float, typer.Option(min=0, max=1, help="0 is the photograph, 1 the full style.")] = 1.0,
+                  size: Size = None, preserve_color: PreserveColor = Keep.off, device: Device = None):
+    """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
+    keep = preserve_color.value if preserve_color != Keep.off else False
+    network = _weight_file(style)
+
+    def work(source, target, advance):
+        images.save(fixed.stylize(images.load(source), network, strength, keep, size=size, device=device), target)
+        advance()
+
+    _each(_jobs(content, output), work, "pictures", 1)
+
+
+weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")
+app.add_typer(weights_app, name="weights")
+
+Folder = Annotated[Path | None, typer.Option(help="Instead of checkpoints/.")]
+
+
+def _weight_file(name):
+    """A path as it is, the path behind a name of `weights list`."""
+    if name is None or Path(name).is_file():
+        return name
+    return hub.find(name).path()
+
+
+@weights_app.command("list")
+def weights_list():
+    """What lies in checkpoints/ and in the repositories of STYLE_TRANSFER_REPO."""
+    sources, problems = hub.catalog()
+    table = Table("name", "what", "family", "size", "licence", "from", box=None)
+    for source in sources:
+        item = source.entry
+        table.add_row(source.label, item.title, item.family, f"{item.size / 1e6:.2f} MB", item.license,
+                      str(source.repository or checkpoints.FOLDER))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for problem in problems:
+        console.print(problem, style="red", highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+@weights_app.command("pull")
+def weights_pull(repo: Annotated[str | None, typer.Argument(help="owner/name; default: those of STYLE_TRANSFER_REPO.")] = None,
+                 names: Annotated[list[str] | None, typer.Argument(help="Some of its weights only.")] = None,
+                 revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+                 folder: Folder = None,
+                 force: Annotated[bool, typer.Option(help="Overwrite files that differ.")] = False):
+    """Copy a repository's weights into checkpoints/, each checked against the repository's index."""
+    repos = [hub.parse(repo)] if repo else hub.repositories()
+    if not repos:
+        raise InputError("Name a repository, owner/name, or set STYLE_TRANSFER_REPO.")
+    for chosen in repos:
+        if revision:
+            chosen = hub.parse(f"{chosen.id}@{revision}")
+        for name in hub.pull(chosen, names or (), folder, force):
+            console.print(name, highlight=False)
+
+
+@weights_app.command("push")
+def weights_push(repo: Annotated[str, typer.Argument(help="owner/name; made if it does not exist.")],
+                 private: Annotated[bool, typer.Option(help="Make the repository private.")] = False, folder: Folder = None):
+    """Upload checkpoints/ with its index and model card to a model repository."""
+    print(hub.push(hub.parse(repo), folder, private))
+
+
+@weights_app.command("verify")
+def weights_verify(folder: Folder = None):
+    """Compare every file in checkpoints/ with the index: SHA-256, and whether it loads."""
+    found = checkpoints.verify(folder)
+    for name, problem in found:
+        console.print(f"{name} {problem or 'is right'}", style="red" if problem else None, highlight=False, soft_wrap=True)
+    if any(problem for _, problem in found):
+        raise typer.Exit(1)
+
+
+@weights_app.command("index")
+def weights_index(folder: Folder = None):
+    """Make index.json from the files, after training or converting some. `push` does it by itself."""
+    print(f"{len(checkpoints.write_index(folder))} weights in {Path(folder or checkpoints.FOLDER) / checkpoints.INDEX}")
+
+
+@weights_app.command("convert")
+def weights_convert(file: Annotated[Path, typer.Argument(help=f"Weights of another project; {convert.LAYOUTS}.")],
+                    output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write, .safetensors.")],
+                    encoder: Annotated[Path | None, typer.Option(help="The converted encoder of an AdaIN decoder.")] = None,
+                    name: str | None = None, license: str = "", credit: str = ""):
+    """Make a checkpoint of this project out of another project's weights."""
+    item = convert.convert(file, output, name, encoder, license, credit)
+    print(f"{output}: {item.family}, {item.size / 1e6:.2f} MB")
+
+
 def main():
     """Run the command line; errors are one sentence, exit code 2 for wrong input and 1 for other failures."""
     try:
         app(standalone_mode=True)
     except (InputError, CheckpointError) as error:
-        console.print(str(error), style="red", highlight=False)
+        console.print(str(error), style="red", highlight=False, soft_wrap=True)
         sys.exit(2)
     except StyleTransferError as error:
-        console.print(str(error), style="red", highlight=False)
+        console.print(str(error), style="red", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        console.print(f"{error.filename or 'A file'} could not be read or written: {error.strerror or error}.", style="red",
+                      highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(1)

@@ -24,6 +24,7 @@ class Style(NamedTuple):
 
     method: str
     statistics: dict  # {layer: (mean, deviation)} for AdaIN, {layer: (root of the covariance, mean)} for WCT
+    decoder: str = ""  # that of `encode`
 
 
 def _check(image, what):
@@ -50,9 +51,18 @@ def _pad(image):
     return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
 
 
-def _decoders(method, levels, encoder, where):
+def _networks(method, levels, decoder, where):
+    """The encoder and the decoders that a method needs."""
+    if decoder:
+        if method != "adain":
+            raise InputError("Only AdaIN takes a decoder of your choice.")
+        network = checkpoints.shared(decoder, where)
+        if getattr(network, "level", None) != 4:
+            raise InputError(f"{decoder} is no AdaIN decoder.")
+        return checkpoints.encoder_of(decoder, where), [network]
+    encoder = checkpoints.shipped("encoder", where)
     names = ["adain-decoder"] if method == "adain" else [f"wct-decoder-{level}" for level in levels]
-    return [checkpoints.decoder(name, encoder, where) for name in names]
+    return encoder, [checkpoints.decoder(name, encoder, where) for name in names]
 
 
 def _levels(method, levels):
@@ -65,20 +75,21 @@ def _levels(method, levels):
 
 
 @torch.no_grad()
-def encode(style, method="adain", device=None):
-    """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents."""
+def encode(style, method="adain", device=None, decoder=None):
+    """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents and the same decoder."""
     where = devices.pick(device)
     _levels(method, LEVELS)
     _check(style, "style")
     layers = [f"relu{level}_1" for level in (LEVELS if method == "wct" else LEVELS[1:])]
-    features = _run(checkpoints.shipped("encoder", where), style.to(where, memory_format=torch.channels_last), layers)
+    encoder, _ = _networks(method, (), decoder, where)
+    features = _run(encoder, style.to(where, memory_format=torch.channels_last), layers)
     statistic = mean_and_deviation if method == "adain" else coloring
-    return Style(method, {n: statistic(f) for n, f in features.items()})
+    return Style(method, {n: statistic(f) for n, f in features.items()}, str(decoder or ""))
 
 
 @torch.no_grad()
 def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color=False, masks=None, *,
-            size=None, levels=WCT_LEVELS, device=None):
+            size=None, levels=WCT_LEVELS, decoder=None, device=None):
     """Give a content picture the statistics of one or several styles.
 
     content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'] or what `encode` made of them for the same
@@ -87,6 +98,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     styles' colours are first matched to the content's; needs pictures, not encoded styles).
     masks: [1, 1, H, W] in [0, 1] for each style, how much of it goes where, instead of weights.
     size: long side of the result in pixels, None = the content's. levels: those of WCT, 5 the deepest.
+    decoder: path of another AdaIN decoder than the shipped one; its encoder lies in the same folder or in checkpoints/.
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing weights.
     """
     where = devices.pick(device)
@@ -106,18 +118,18 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     encoded = []
     for style in styles:
         if isinstance(style, Style):
-            if style.method != method or preserve_color == "match":
-                raise InputError("This style was encoded for another method or without colour matching: "
+            if (style.method, style.decoder) != (method, str(decoder or "")) or preserve_color == "match":
+                raise InputError("This style was encoded for another method or decoder, or without colour matching: "
                                  "pass the picture itself.")
             encoded.append(style)
         else:
             _check(style, "style")
-            encoded.append(encode(match_color(style, content) if preserve_color == "match" else style, method, where))
+            encoded.append(encode(match_color(style, content) if preserve_color == "match" else style, method, where, decoder))
 
-    encoder = checkpoints.shipped("encoder", where)
+    encoder, decoders = _networks(method, levels, decoder, where)
     image = _pad(content).to(where, memory_format=torch.channels_last)
     transfer = _adain if method == "adain" else _wct
-    image = transfer(image, encoded, weights, alpha, encoder, _decoders(method, levels, encoder, where), levels)
+    image = transfer(image, encoded, weights, alpha, encoder, decoders, levels)
     image = image[:, :, :content.shape[2], :content.shape[3]].clamp(0, 1).cpu()
     if preserve_color in (True, "luminance"):
         image = keep_content_colors(content, image)

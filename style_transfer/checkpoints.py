@@ -1,11 +1,16 @@
-"""Weight files that describe themselves: safetensors with architecture, arguments and origin in the header."""
+"""Weight files that describe themselves: safetensors with architecture, arguments and origin in the header.
 
+A folder of them is laid out as a repository on the Hub: the files, README.md as model card, index.json made from the headers.
+"""
+
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,11 +18,29 @@ from safetensors.torch import save_file
 
 from .errors import CheckpointError
 from .networks.decoder import Decoder
-from .networks.vgg import VGG, VGG16, VGG19
+from .networks.johnson import Johnson
+from .networks.vgg import VGG
 
 FOLDER = Path(os.environ.get("STYLE_TRANSFER_CHECKPOINTS", Path(__file__).resolve().parent.parent / "checkpoints"))
 FORMAT = "style-transfer-1"
-ARCHITECTURES = {"vgg": VGG, "decoder": Decoder}
+ARCHITECTURES = {"vgg": VGG, "decoder": Decoder, "johnson": Johnson}
+FAMILIES = {"vgg": "encoder", "decoder": "decoder", "johnson": "johnson"}  # where a header does not name one
+INDEX = "index.json"
+
+
+class Entry(NamedTuple):
+    """A weight file as index.json lists it."""
+
+    name: str
+    title: str
+    family: str  # encoder, wct, adain, johnson, multimodal, cyclegan
+    file: str  # name in its folder or repository
+    sha256: str
+    size: int  # bytes
+    license: str = ""
+    credit: str = ""  # of the style
+    fingerprint: str = ""  # of an encoder
+    encoder: str = ""  # fingerprint of the encoder that a decoder belongs to
 
 
 def fingerprint(network):
@@ -29,18 +52,27 @@ def fingerprint(network):
     return digest.hexdigest()[:16]
 
 
-def save(path, network, **metadata):
+def save(path, network, dtype=torch.half, **metadata):
     """Write a network with its architecture and metadata (anything JSON can hold), in half precision, by rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     architecture = next(name for name, cls in ARCHITECTURES.items() if type(network) is cls)
     header = {"format": FORMAT, "architecture": architecture, "arguments": json.dumps(network.arguments)}
+    if architecture == "vgg":
+        header["fingerprint"] = fingerprint(network)
     header |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    state = {k: v.detach().cpu().half().contiguous() for k, v in network.state_dict().items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+    state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in network.state_dict().items()}
+    with replacing(path) as part:
+        save_file(state, part, header)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A file beside `path` to write to; it takes the place of `path` if all went well, and is gone if not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
         pass
     try:
-        save_file(state, part.name, header)
+        yield Path(part.name)
         os.chmod(part.name, 0o644)
         os.replace(part.name, path)
     finally:
@@ -87,16 +119,29 @@ def load(path, device="cpu"):
 
 
 @functools.lru_cache(maxsize=32)
-def _shipped(path, modified, device):
+def _shared(path, modified, device):
     return load(path, device)
+
+
+def shared(path, device="cpu"):
+    """The network of a file as `load` builds it, loaded once and kept."""
+    path = Path(path)
+    return _shared(str(path), path.stat().st_mtime_ns if path.exists() else None, str(device))
 
 
 def shipped(name, device="cpu"):
     """A network of `checkpoints/` by file name without suffix, loaded once and kept."""
-    path = FOLDER / f"{name}.safetensors"
-    if not path.exists():
-        raise CheckpointError(f"The weight file {path} is missing: it comes with the project, fetch it again.")
-    return _shipped(str(path), path.stat().st_mtime_ns, str(device))
+    return shared(FOLDER / f"{name}.safetensors", device)
+
+
+def encoder_of(path, device="cpu"):
+    """The encoder that a decoder's file belongs to, from the same folder or from `checkpoints/`. Raises CheckpointError."""
+    wanted = describe(path).get("encoder")
+    for candidate in (*sorted(Path(path).parent.glob("*.safetensors")), *sorted(FOLDER.glob("*.safetensors"))):
+        if wanted and describe(candidate).get("fingerprint") == wanted:
+            return shared(candidate, device)
+    raise CheckpointError(f"The decoder {Path(path).name} was trained on the encoder {wanted}, which is neither beside it "
+                          f"nor in {FOLDER}: take both from the same release.")
 
 
 def decoder(name, encoder, device="cpu"):
@@ -109,25 +154,63 @@ def decoder(name, encoder, device="cpu"):
     return network
 
 
-BACKBONES = {"compact": None, "vgg19": "vgg19-dcbb9e9d.pth", "vgg16": "vgg16-397923af.pth"}
+def sha256(path):
+    """The file's SHA-256 in hex digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def backbone(name):
-    """A frozen feature extractor: "compact" (shipped), "vgg19" or "vgg16" (torchvision's, from torch's cache)."""
-    if name not in BACKBONES:
-        raise CheckpointError(f"There is no backbone {name!r}: choose among {', '.join(BACKBONES)}.")
-    if name == "compact":
-        return shipped("encoder")
-    path = Path(torch.hub.get_dir()) / "checkpoints" / BACKBONES[name]
-    if not path.exists():
-        raise CheckpointError(f"The weights of {name} are not on this machine: put torchvision's {path.name} into "
-                              f"{path.parent}, or use the compact backbone, which ships with the project.")
-    return _torchvision(str(path), name)
+def entry(path):
+    """What index.json says of a file, read from its header. Raises CheckpointError as `describe` does."""
+    path, header = Path(path), describe(path)
+    name = header.get("name", path.stem)
+    return Entry(name, header.get("title", name), header.get("family") or FAMILIES.get(header.get("architecture"), "other"),
+                 path.name, sha256(path), path.stat().st_size,
+                 **{k: header.get(k, "") for k in ("license", "credit", "fingerprint", "encoder")})
 
 
-@functools.lru_cache(maxsize=2)
-def _torchvision(path, name):
-    network = VGG(**(VGG19 if name == "vgg19" else VGG16))
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict({k: v for k, v in state.items() if k.startswith("features.")})
-    return network.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+def write_index(folder=None):
+    """Make a folder's index.json from its files, and return its entries."""
+    folder = Path(folder or FOLDER)
+    entries = [entry(p) for p in sorted(folder.glob("*.safetensors"))]
+    with replacing(folder / INDEX) as part:
+        part.write_text(json.dumps({"format": FORMAT, "weights": [e._asdict() for e in entries]}, indent=1) + "\n")
+    return entries
+
+
+def read_index(path):
+    """The entries of an index.json. Raises CheckpointError when it is missing or no index."""
+    try:
+        weights = json.loads(Path(path).read_text())["weights"]
+        entries = [Entry(**{k: v for k, v in item.items() if k in Entry._fields}) for item in weights]
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no {path}: `python -m style_transfer weights index` makes it.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{path} is no index of weights: fetch or make it again.") from None
+    for item in entries:
+        if Path(item.file).name != item.file or not item.file.endswith(".safetensors"):
+            raise CheckpointError(f"{path} names the file {item.file!r}, which is no weight file of its folder.")
+    return entries
+
+
+def verify(folder=None):
+    """Compare a folder with its index.json: a list of (file name, what is wrong with it or None)."""
+    folder = Path(folder or FOLDER)
+    entries, found = read_index(folder / INDEX), []
+    for item in entries:
+        path, problem = folder / item.file, None
+        if not path.exists():
+            problem = "is missing"
+        elif sha256(path) != item.sha256:
+            problem = "is not the file that the index names: its SHA-256 differs"
+        else:
+            try:
+                load(path)
+            except CheckpointError as error:
+                problem = str(error)
+        found.append((item.file, problem))
+    listed = {item.file for item in entries}
+    return found + [(p.name, "is not in the index") for p in sorted(folder.glob("*.safetensors")) if p.name not in listed]

@@ -11,3 +11,7 @@ class InputError(StyleTransferError):
 
 class CheckpointError(StyleTransferError):
     """Weights that are missing, damaged, or do not belong together."""
+
+
+class HubError(StyleTransferError):
+    """The Hugging Face Hub cannot be reached, refuses, or answers with something else than what was asked for."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints
+from . import backbones
 from . import device as devices
 from .errors import InputError
 from .images import fit, resize
@@ -111,13 +111,15 @@ def optimize(content, styles, *, style_weights=None, alpha=1.0, beta=BETA, conte
     iterations: of all scales together; scales: number of sizes, each twice the one before, up to `size`, the long side
     of the result (None = the content's). style_scale: long side of the styles over the result's.
     init: "content", "noise" or "style". optimizer: "lbfgs" or "adam". backbone: "compact", "vgg19" or "vgg16";
+    the full ones are fetched from the Hub when they are not here (`backbones.download` shows how far it is);
     network: a feature extractor that replaces it.
     When the loss stops being finite or explodes, the last good picture is taken up again with smaller steps, and the
-    step's message says so. Raises InputError for wrong arguments, CheckpointError for missing weights.
+    step's message says so. Raises InputError for wrong arguments, CheckpointError and HubError for weights
+    that cannot be had.
     """
     where = devices.pick(device)
-    network = (network or checkpoints.backbone(backbone)).to(where)
     style_layers = dict(style_layers) if isinstance(style_layers, dict) else dict.fromkeys(style_layers, 1.0)
+    network = (network or backbones.load(backbone, {content_layer, *style_layers})).to(where)
     style_weights = normalize_weights(style_weights, len(styles))
     size = size or max(content.shape[2:])
     _check(network, content, styles, content_layer, style_layers, alpha, beta, iterations, size)

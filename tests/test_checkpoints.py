@@ -1,6 +1,7 @@
 """Weight files: what is written comes back, and every kind of damage is one clear sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -100,12 +101,11 @@ def test_a_decoder_of_another_encoder_is_refused(tmp_path, monkeypatch):
         checkpoints.decoder("bad", encoder)
 
 
-def test_a_missing_backbone_says_where_its_weights_belong(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(CheckpointError, match="vgg19-dcbb9e9d.pth"):
-        checkpoints.backbone("vgg19")
-    with pytest.raises(CheckpointError, match="compact, vgg19, vgg16"):
-        checkpoints.backbone("resnet")
+@pytest.mark.parametrize("file", sorted((Path(__file__).parent / "data").glob("*.safetensors")), ids=lambda p: p.stem)
+def test_files_of_every_format_so_far_still_load(file):
+    network = checkpoints.load(file)
+    assert torch.allclose(network.features["0"].bias, torch.arange(2) / 8)
+    assert checkpoints.entry(file).family == "encoder"
 
 
 def test_shipped_weights_are_small_and_complete():

@@ -7,14 +7,16 @@ import torchvision
 
 from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
+from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.vgg import COMPACT, VGG, VGG16, VGG19
 
 
-def test_reflection_pad_equals_pytorchs_forward_and_backward():
+@pytest.mark.parametrize("p", [1, 2, 4])
+def test_reflection_pad_equals_pytorchs_forward_and_backward(p):
     x = torch.rand(2, 3, 5, 7, dtype=torch.double, requires_grad=True)
-    weight = torch.rand(2, 3, 7, 9, dtype=torch.double)
-    ours, = torch.autograd.grad((reflection_pad(x) ** 2 * weight).sum(), x)
-    theirs, = torch.autograd.grad((F.pad(x, (1,) * 4, mode="reflect") ** 2 * weight).sum(), x)
+    weight = torch.rand(2, 3, 5 + 2 * p, 7 + 2 * p, dtype=torch.double)
+    ours, = torch.autograd.grad((reflection_pad(x, p) ** 2 * weight).sum(), x)
+    theirs, = torch.autograd.grad((F.pad(x, (p,) * 4, mode="reflect") ** 2 * weight).sum(), x)
     assert torch.allclose(ours, theirs)
     thin = torch.rand(1, 1, 2, 2, dtype=torch.double, requires_grad=True)  # both border lines fall on the same row
     assert torch.autograd.gradcheck(reflection_pad, (thin,))
@@ -63,10 +65,10 @@ def test_layers_by_name_and_sizes():
         network(torch.rand(1, 3, 32, 32), ["relu5_4"])
 
 
-def test_the_decoder_of_relu1_1_has_a_hidden_layer():
+def test_the_decoder_of_relu1_1_is_one_convolution():
     decoder = Decoder(1, COMPACT["depths"], COMPACT["widths"])
     assert decoder({"relu1_1": torch.rand(2, 16, 7, 9)}).shape == (2, 3, 7, 9)
-    assert [m.out_channels for m in decoder.modules() if isinstance(m, torch.nn.Conv2d)] == [32, 3]
+    assert [m.out_channels for m in decoder.modules() if isinstance(m, torch.nn.Conv2d)] == [3]
 
 
 @pytest.mark.parametrize("level", [2, 3, 4, 5])
@@ -90,3 +92,17 @@ def test_skips_change_nothing_before_training():
     features = VGG(**COMPACT)(torch.rand(1, 3, 32, 32), skipping.layers)
     # without skips the mirror of relu{b}_1 is already behind its ReLU, so adding zero and a second ReLU is the identity
     assert torch.allclose(plain(features), skipping(features), atol=1e-6)
+
+
+def test_johnsons_network_is_the_papers():
+    """Table 1 of the supplement: kernel, stride and channels of each layer, five residual blocks of two convolutions."""
+    convs = [(m.kernel_size[0], m.stride[0], m.out_channels) for m in Johnson().modules() if isinstance(m, torch.nn.Conv2d)]
+    residual = 10 * [(3, 1, 128)]
+    assert sorted(convs) == sorted([(9, 1, 32), (3, 2, 64), (3, 2, 128), *residual, (3, 1, 64), (3, 1, 32), (9, 1, 3)])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (33, 50), (17, 100), (5, 9), (1, 30)])
+def test_johnsons_network_takes_any_size(size):
+    image = torch.rand(1, 3, *size)
+    output = Johnson(width=4, blocks=2)(image)
+    assert output.shape == image.shape and torch.isfinite(output).all()

@@ -11,13 +11,16 @@ from PIL import Image
 
 from style_transfer import checkpoints
 from style_transfer.networks.decoder import Decoder
+from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.vgg import COMPACT, VGG, VGG19
 from tests.conftest import EXAMPLES
 from training import loop, teachers
-from training.adain import gram_loss, style_loss
 from training.data import Pictures
-from training.losses import relative_error
-from training.precondition import Preconditioned, whitening
+from training.decoders import first_decoder, psnr, transformed
+from training.distill import PICTURE_GAIN, carry_picture
+from training.johnson import SharedTrunk, statistics, style_distance
+from training.losses import gram_loss, relative_error, style_loss
+from training.precondition import Preconditioned, least_squares, whitening
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def test_preconditioning_folds_away():
     """In evaluation the plain decoder that comes out computes the same as the one that was trained."""
     torch.manual_seed(0)
     encoder = VGG(**COMPACT)
-    for skips, level in ((False, 1), (False, 3), (True, 4)):
+    for skips, level in ((False, 2), (False, 3), (True, 4)):
         decoder = Decoder(level, encoder.depths, encoder.widths, skips=skips)
         features = encoder(torch.rand(2, 3, 48, 64), decoder.layers)
         trained = Preconditioned(decoder, {n: whitening(features[n]) for n in decoder.layers}, fresh=not skips)
@@ -111,6 +114,59 @@ def test_preconditioning_folds_away():
             expected = trained(features)
             assert float(expected.std()) > 1e-3
             assert torch.allclose(trained.fold()(features), expected, atol=1e-2 * float(expected.std()))
+
+
+def test_least_squares_finds_the_map():
+    features, weight = torch.randn(2, 5, 9, 9) + 3, torch.randn(3, 5)
+    target = torch.einsum("kc,nchw->nkhw", weight, features) + torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+    found, bias = least_squares(features, target)
+    assert torch.allclose(found, weight, atol=1e-4) and torch.allclose(bias, torch.tensor([1.0, 2.0, 3.0]), atol=1e-3)
+
+
+def test_the_first_decoder_inverts_an_encoder_that_carries_the_picture():
+    torch.manual_seed(0)
+    encoder = VGG(**COMPACT)
+    image = torch.rand(4, 3, 32, 32)
+    poor = psnr(first_decoder(encoder, image)(encoder(image, ["relu1_1"])), image)
+    carry_picture(encoder)
+    assert torch.allclose(encoder(image, ["relu1_1"])["relu1_1"][:, :3], PICTURE_GAIN * image, atol=1e-3)
+    assert psnr(first_decoder(encoder, image)(encoder(image, ["relu1_1"])), image) > max(60, poor)
+    encoder(image, ["relu2_1"])["relu2_1"].sum().backward()  # and training leaves it so
+    assert not encoder.features["0"].weight.grad[:3].any() and encoder.features["0"].weight.grad[3:].any()
+
+
+def test_transformed_features_have_the_styles_covariance_at_full_strength():
+    class Full(random.Random):
+        def uniform(self, a, b):
+            return b
+
+    f, s = torch.randn(1, 4, 20, 20), torch.randn(1, 4, 16, 16) * 3 + 1
+    covariance = torch.cov(transformed(f, s, Full())[0].flatten(1))
+    assert torch.allclose(covariance, torch.cov(s[0].flatten(1)), atol=0.05)
+
+
+def test_styles_that_share_a_trunk_become_networks_of_their_own():
+    torch.manual_seed(0)
+    shared = SharedTrunk(Johnson(width=4, blocks=1), 2)
+    with torch.no_grad():
+        for parameter in shared.own[1].values():
+            parameter.add_(torch.rand_like(parameter))
+    image = torch.rand(1, 3, 24, 20)
+    outputs = [shared(image, style) for style in range(2)]
+    assert not torch.allclose(*outputs, atol=1e-2)
+    for style, output in enumerate(outputs):
+        assert torch.allclose(shared.single(style)(image), output, atol=1e-5)
+    sum(o.sum() for o in outputs).backward()
+    assert all(p.grad is not None for own in shared.own for p in own.values())
+
+
+def test_style_distance_is_zero_for_the_style_itself():
+    features = {"relu1_1": torch.rand(1, 4, 12, 12)}
+    targets = statistics(features, ["relu1_1"])
+    assert float(style_distance(features, targets)) < 1e-8
+    other = {"relu1_1": 2 * features["relu1_1"]}
+    # G' = 4 G, mean and deviation doubled: ((4 - 1) G)^2 / G^2 + 10 * 1
+    assert abs(float(style_distance(other, targets)) - 19) < 0.01
 
 
 def test_whitening():

@@ -16,48 +16,12 @@ import torch
 import torch.nn.functional as F
 
 from style_transfer import checkpoints, device
-from style_transfer.losses import gram_matrix
 from style_transfer.networks.decoder import Decoder
-from style_transfer.transforms import adain, mean_and_deviation
+from style_transfer.transforms import adain
 from training import loop, teachers
 from training.data import Pictures
+from training.losses import CONTENT_LAYERS, STYLE_LAYERS, content_loss, gram_loss, style_loss
 from training.precondition import Preconditioned, whitening
-
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CONTENT_LAYERS = ("relu3_4", "relu4_1")
-
-
-def normalized(features):
-    mean, deviation = mean_and_deviation(features)
-    return (features.float() - mean) / deviation
-
-
-def content_loss(output, content):
-    """Mean squared difference of instance-normalised features, averaged over CONTENT_LAYERS as far as given."""
-    layers = [n for n in CONTENT_LAYERS if n in content]
-    return sum(F.mse_loss(normalized(output[n]), normalized(content[n])) for n in layers) / len(layers)
-
-
-def style_loss(output, style):
-    """Squared difference of means and deviations over the style's energy, averaged over layers and pictures."""
-    total = 0.0
-    layers = [n for n in STYLE_LAYERS if n in output]
-    for name in layers:
-        (mu, sigma), (mu_s, sigma_s) = mean_and_deviation(output[name]), mean_and_deviation(style[name])
-        difference = (mu - mu_s).pow(2).sum((1, 2, 3)) + (sigma - sigma_s).pow(2).sum((1, 2, 3))
-        energy = mu_s.pow(2).sum((1, 2, 3)) + sigma_s.pow(2).sum((1, 2, 3))
-        total = total + (difference / (energy + 1e-4)).mean()
-    return total / len(layers)
-
-
-def gram_loss(output, style):
-    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures."""
-    total = 0.0
-    layers = [n for n in STYLE_LAYERS if n in output]
-    for name in layers:
-        gram, target = gram_matrix(output[name]), gram_matrix(style[name])
-        total = total + ((gram - target).pow(2).sum((1, 2)) / (target.pow(2).sum((1, 2)) + 1e-4)).mean()
-    return total / len(layers)
 
 
 def main():
@@ -66,7 +30,7 @@ def main():
     p.add_argument("--paintings", type=Path, nargs="+", required=True)
     p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     p.add_argument("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors")
-    p.add_argument("--vgg19", type=Path, help="measure the losses of a part of each batch in this VGG-19 as well")
+    p.add_argument("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
     p.add_argument("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
     p.add_argument("--judge-share", type=float, default=0.125, help="that part of the batch")
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
@@ -74,6 +38,7 @@ def main():
     p.add_argument("--learning-rate", type=float, default=1e-3)
     p.add_argument("--style-weight", type=float, default=100.0, help="lambda")
     p.add_argument("--gram-weight", type=float, default=10.0, help="of Gram matrices beside means and deviations")
+    p.add_argument("--identity-weight", type=float, default=50.0, help="of a picture stylised by itself, against itself")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=176, help="side of the crops, pixels, a multiple of 8")
     p.add_argument("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
@@ -131,7 +96,7 @@ def main():
             losses = {"content": content_loss({n: f[1:] for n, f in of_output.items()},
                                               {n: f[1:] for n, f in of_content.items()}),
                       "style": style_loss(of_output, of_style), "gram": gram, "identity": identity}
-            total = losses["content"] + a.style_weight * losses["style"] + a.gram_weight * gram + 10 * identity
+            total = losses["content"] + a.style_weight * losses["style"] + a.gram_weight * gram + a.identity_weight * identity
             if judges:
                 part = slice(1, 1 + max(1, round(a.batch * a.judge_share)))
                 losses["judged content"], losses["judged style"] = judged(output[part], content[part], style[part])
@@ -153,7 +118,7 @@ def main():
 
     result = loop.train(step, {"decoder": decoder}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
                         validate=validate)
-    checkpoints.save(a.output, decoder.fold(), name=a.output.stem, title="AdaIN decoder",
+    checkpoints.save(a.output, decoder.fold(), name=a.output.stem, title="AdaIN decoder", family="adain", license="mit",
                      encoder=checkpoints.fingerprint(encoder),
                      trained_on=f"{len(photos)} photographs, {len(paintings)} paintings", command="python -m training.adain",
                      device=str(where), minutes=result["minutes"], steps=result["steps"], losses=result["losses"])

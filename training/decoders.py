@@ -2,9 +2,10 @@
 
     python -m training.decoders --pictures PHOTOS PAINTINGS [--minutes 30]
 
-Each step trains one of the decoders, the deep ones more often. Loss: ||I - D(E(I))||^2 and lambda ||E(I) - E(D(E(I)))||^2,
-of which the logarithm is taken, because the levels differ a hundredfold and one lambda and rate shall serve all. In the
-last third batch normalisation is frozen, as it will be when the decoders are used.
+Each step trains one of the decoders 2 to 5. Loss: ||I - D(E(I))||^2 on features as they are, and lambda ||F - E(D(F))||^2
+on features F = WCT(E(I), E(J)), because that is what the decoders are used on. The logarithm of both is taken: the levels
+differ a hundredfold, and one lambda and rate shall serve all. In the last third batch normalisation is frozen, as it will
+be when the decoders are used. Decoder 1 is one convolution, so least squares give it.
 """
 
 import argparse
@@ -16,14 +17,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from style_transfer import checkpoints, device
+from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
+from style_transfer.transforms import wct
 from training import loop
 from training.data import Pictures
 from training.losses import relative_error
-from training.precondition import Preconditioned, whitening
+from training.precondition import Preconditioned, least_squares, whitening
 
 HELD_OUT = 110  # pictures; more than 50 of them are photographs
-SHARE = {1: 0.09, 2: 0.17, 3: 0.21, 4: 0.28, 5: 0.25}  # of the steps
+SHARE = {2: 0.2, 3: 0.2, 4: 0.3, 5: 0.3}  # of the steps
 
 
 def psnr(output, image):
@@ -34,19 +37,32 @@ def psnr(output, image):
 
 @torch.no_grad()
 def new_decoders(encoder, image):
-    """One untrained decoder a level, the level's number minus one its place, whitened by the features of `image`."""
-    decoders = nn.ModuleList()
+    """Untrained decoders {"2": ..., "5": ...}, whitened by the features of `image`."""
+    decoders = nn.ModuleDict()
     for level in SHARE:
         decoder, layer = Decoder(level, encoder.depths, encoder.widths), f"relu{level}_1"
-        decoders.append(Preconditioned(decoder, {layer: whitening(encoder(image, [layer])[layer])}, fresh=True))
+        decoders[str(level)] = Preconditioned(decoder, {layer: whitening(encoder(image, [layer])[layer])}, fresh=True)
     return decoders
 
 
-def save_decoders(folder, decoders, encoder, **metadata):
-    """Fold the five decoders and write their files, with the encoder that they belong to."""
-    for level in SHARE:
-        checkpoints.save(folder / f"wct-decoder-{level}.safetensors", decoders[level - 1].fold(), name=f"wct-decoder-{level}",
-                         title=f"WCT decoder from relu{level}_1", encoder=checkpoints.fingerprint(encoder), **metadata)
+@torch.no_grad()
+def first_decoder(encoder, image):
+    """The decoder from relu1_1: the 3x3 convolution with the least squared error on `image`."""
+    decoder = Decoder(1, encoder.depths, encoder.widths).to(image.device)
+    neighbourhood = F.unfold(reflection_pad(encoder(image, ["relu1_1"])["relu1_1"]), 3)
+    weight, bias = least_squares(neighbourhood.view(len(image), -1, *image.shape[2:]), image)
+    decoder.head.weight.copy_(weight.view_as(decoder.head.weight))
+    decoder.head.bias.copy_(bias)
+    return decoder
+
+
+def transformed(features, styles, rng):
+    """Features [N, C, H, W] whitened and coloured by the N feature maps `styles`, each blended by an alpha of its own."""
+    out = []
+    for f, s in zip(features.split(1), styles.split(1)):
+        alpha = rng.uniform(0.3, 1.0)
+        out.append(alpha * wct(f, s) + (1 - alpha) * f)
+    return torch.cat(out).contiguous(memory_format=torch.channels_last)
 
 
 def main():
@@ -54,11 +70,13 @@ def main():
     p.add_argument("--pictures", type=Path, nargs="+", required=True)
     p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
+    p.add_argument("--levels", type=int, nargs="+", default=list(SHARE), choices=list(SHARE), help="train these only")
     p.add_argument("--minutes", type=float, default=30)
     p.add_argument("--learning-rate", type=float, default=3e-3)
-    p.add_argument("--feature-weight", type=float, default=0.1, help="lambda")
-    p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels, a multiple of 16")
+    p.add_argument("--feature-weight", type=float, default=0.3, help="lambda")
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--crop", type=int, default=208, help="side of the crops, pixels, a multiple of 16")
+    p.add_argument("--start", type=Path, help="state.pt of training.distill's second phase: go on from its decoders")
     p.add_argument("--run", type=Path, default=Path("runs/decoders"))
     p.add_argument("--device")
     p.add_argument("--seed", type=int, default=0)
@@ -69,22 +87,26 @@ def main():
     pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
     test = held_out.crops(24, a.crop, random.Random(1), device=where)
     encoder = checkpoints.load(a.encoder, where)
-    decoders = new_decoders(encoder, pictures.crops(32, a.crop, random.Random(2), device=where))
+    decoders = new_decoders(encoder, pictures.crops(32, 144, random.Random(2), device=where))
+    if a.start:
+        state = torch.load(a.start, map_location=where, weights_only=True)["modules"]["decoders"]
+        decoders.load_state_dict(state)
     decoders = decoders.to(where, memory_format=torch.channels_last)
+    part = max(1, a.batch // 4)  # of the batch is transformed; its second pass through the encoder is what costs time
 
     def step(_, progress):
         if progress > 0.65:
             decoders.eval()
-        level = rng.choices(list(SHARE), SHARE.values())[0]
+        level = rng.choices(a.levels, [SHARE[n] for n in a.levels])[0]
         layer = f"relu{level}_1"
         with device.autocast(where):
             image = pictures.crops(a.batch, a.crop, rng, device=where)
             with torch.no_grad():
-                features = encoder(image, [layer])
-            output = decoders[level - 1](features).float()
-            pixel = F.mse_loss(output, image) / image.var()
-            part = slice(0, max(1, a.batch // 8))  # the second pass through the encoder is what costs time
-            feature = relative_error(encoder(output[part], [layer])[layer], features[layer][part])
+                features = encoder(image, [layer])[layer].float()
+                stylized = transformed(features[:part], features[part:2 * part], rng)
+            output = decoders[str(level)]({layer: torch.cat([features[part:], stylized])}).float()
+            pixel = F.mse_loss(output[:-part], image[part:]) / image.var()
+            feature = relative_error(encoder(output[-part:], [layer])[layer], stylized)
         total = (pixel + 1e-6).log() + a.feature_weight * (feature + 1e-6).log()
         return {"total": total, f"pixel{level}": pixel, f"feature{level}": feature}
 
@@ -92,15 +114,21 @@ def main():
     def validate():
         features, training = encoder(test, [f"relu{level}_1" for level in SHARE]), decoders.training
         decoders.eval()
-        result = {f"psnr{level}": psnr(decoders[level - 1](features), test) for level in SHARE}
+        result = {f"psnr{level}": psnr(decoders[str(level)](features), test) for level in SHARE}
         decoders.train(training)
         return result
 
     result = loop.train(step, {"decoders": decoders}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
                         validate=validate)
-    save_decoders(a.output, decoders, encoder, trained_on=f"{len(pictures)} pictures",
-                  command="python -m training.decoders", device=str(where), minutes=result["minutes"],
-                  steps=result["steps"], losses=result["losses"])
+    finished = {1: first_decoder(encoder, pictures.crops(64, 96, random.Random(3), device=where))}
+    finished |= {level: decoders[str(level)].fold() for level in SHARE}
+    for level, decoder in finished.items():
+        training = dict(minutes=result["minutes"], steps=result["steps"], losses=result["losses"]) if level > 1 else {}
+        checkpoints.save(a.output / f"wct-decoder-{level}.safetensors", decoder, name=f"wct-decoder-{level}",
+                         title=f"WCT decoder from relu{level}_1", family="wct", license="mit",
+                         encoder=checkpoints.fingerprint(encoder),
+                         trained_on=f"{len(pictures)} pictures", command="python -m training.decoders", device=str(where),
+                         **training)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ Two phases, both from random weights (Wang et al. 2020, section 3.2, with the ta
      afterwards, relu4_1 to relu5_1 the compact teacher's; beside them the reconstruction decoders learn, one of
      them in each step, so that the features keep what a picture is rebuilt from. With a full VGG-19 and no compact
      teacher, phase 1 is skipped and all levels are projected.
-training/decoders.py trains the decoders that ship, once the encoder is frozen.
+Three of relu1_1's channels are the picture itself (positive, so no ReLU cuts them) and are not trained: VGG-19's 64
+channels lose nothing of a picture, and the 13 others predict them as well as 16 did.
+training/decoders.py trains the decoders that ship, once the encoder is frozen; it can start from the ones trained here.
 """
 
 import argparse
@@ -25,10 +27,24 @@ from style_transfer import checkpoints, device
 from style_transfer.networks.vgg import COMPACT, VGG
 from training import loop, teachers
 from training.data import Pictures
-from training.decoders import HELD_OUT, SHARE, new_decoders
+from training.decoders import HELD_OUT, new_decoders
 from training.losses import relative_error
+from training.precondition import least_squares
 
+PICTURE_GAIN = 11.0  # gives those channels the mean square of the others
 PROJECTED = ("relu1_1", "relu2_1", "relu3_1", "relu3_4", "relu4_1", "relu4_2", "relu5_1")
+
+
+@torch.no_grad()
+def carry_picture(student):
+    """Make the first three channels of relu1_1 the picture's red, green and blue times PICTURE_GAIN, and keep them so."""
+    conv, rgb = student.features["0"], torch.arange(3)
+    conv.weight[:3], conv.bias[:3] = 0, PICTURE_GAIN * student.mean.flatten()
+    conv.weight[rgb, rgb, 1, 1] = PICTURE_GAIN * student.std.flatten()
+    for parameter in (conv.weight, conv.bias):
+        free = torch.ones_like(parameter)
+        free[:3] = 0
+        parameter.register_hook(lambda gradient, free=free: gradient * free)
 
 
 def layer_losses(student, activations, image):
@@ -38,7 +54,8 @@ def layer_losses(student, activations, image):
         if name == "pool":
             x = F.max_pool2d(x, 2)
             continue
-        losses[name] = relative_error(F.relu(student.features[index](x)), activations[name])
+        if name != "relu1_1":  # which carries the picture, as the teacher's does not
+            losses[name] = relative_error(F.relu(student.features[index](x)), activations[name])
         x = activations[name]
     return losses
 
@@ -46,7 +63,7 @@ def layer_losses(student, activations, image):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--pictures", type=Path, nargs="+", required=True)
-    p.add_argument("--vgg19", type=Path, help="VGG-19's features (.safetensors or .pth), complete or its first layers")
+    p.add_argument("--vgg19", help="VGG-19's features (.safetensors or .pth), or \"hub\" to fetch torchvision's")
     p.add_argument("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5")
     p.add_argument("-o", "--output", type=Path, required=True)
     p.add_argument("--layerwise-minutes", type=float, default=8)
@@ -55,9 +72,9 @@ def main():
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels")
     p.add_argument("--vgg-share", type=float, default=0.25, help="part of each batch that the full VGG-19 looks at")
-    p.add_argument("--pixel-weight", type=float, default=0.15,
+    p.add_argument("--pixel-weight", type=float, default=0.4,
                    help="of the reconstruction by the decoders, whose logarithm counts: levels 1 to 5 differ a hundredfold")
-    p.add_argument("--start", type=Path, help="state.pt of another run whose encoder and projections to start from")
+    p.add_argument("--start", type=Path, help="an encoder file to go on from, instead of random weights and phase 1")
     p.add_argument("--run", type=Path, default=Path("runs/encoder"))
     p.add_argument("--device")
     p.add_argument("--seed", type=int, default=0)
@@ -70,21 +87,19 @@ def main():
     pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
     print(f"{len(pictures)} pictures, {len(held_out)} held out", flush=True)
     test = held_out.crops(24, a.crop, random.Random(1), device=where)
-    student = VGG(**COMPACT).to(where, memory_format=torch.channels_last)
-    for conv in student.features.values():
-        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        nn.init.zeros_(conv.bias)
+    if a.start:
+        student = checkpoints.load(a.start, where).requires_grad_(True).train()
+    else:
+        student = VGG(**COMPACT).to(where, memory_format=torch.channels_last)
+        for conv in student.features.values():
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+    carry_picture(student)
     compact = teachers.collaborative_distillation(a.compact_teacher).to(where) if a.compact_teacher else None
     large = teachers.vgg19(a.vgg19).to(where) if a.vgg19 else None
     projected = [n for n in PROJECTED if large is not None and n in large.layers]
     direct = [n for n in student.layers if compact is not None and n[:5] not in {m[:5] for m in projected}]
     projections = nn.ModuleDict({n: nn.Conv2d(student.channels(n), large.channels(n), 1) for n in projected}).to(where)
-    decoders = new_decoders(student, test).to(where, memory_format=torch.channels_last)
-    if a.start:
-        state = torch.load(a.start, weights_only=True)["modules"]
-        student.load_state_dict(state["student"])
-        projections.load_state_dict(state["projections"])
-
     with torch.no_grad():  # Oxford's activations are in the hundreds: the projections predict them over their spread
         spread = {n: f.std() for n, f in large(test, projected).items()} if projected else {}
 
@@ -109,14 +124,14 @@ def main():
         return {"total": sum(losses.values())}
 
     def phase_2(iteration, progress):
-        level = rng.choice(list(SHARE))
+        level = rng.choice(list(decoders))
         layer = f"relu{level}_1"
         with device.autocast(where):
             image = batch()
             own = student(image, {*projected, *direct, layer})
             losses = end_to_end(image, a.vgg_share, own)
-            code = own if iteration > 1000 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
-            pixel = F.mse_loss(decoders[level - 1](code).float(), image) / image.var()
+            code = own if iteration > 500 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
+            pixel = F.mse_loss(decoders[level](code).float(), image) / image.var()
         return {"total": sum(losses.values()) + a.pixel_weight * pixel.log(), **losses, f"pixel{level}": pixel}
 
     @torch.no_grad()
@@ -131,14 +146,21 @@ def main():
     def validate():
         return {n: float(v) for n, v in end_to_end(test).items()}
 
-    if compact is not None and a.layerwise_minutes:
+    if compact is not None and a.layerwise_minutes and not a.start:
         loop.train(phase_1, {"student": student}, minutes=a.layerwise_minutes, learning_rate=2 * a.learning_rate,
                    run=a.run / "layerwise", validate=error_against_compact)
+    with torch.no_grad():
+        for name, projection in projections.items():  # start at the least-squares solution
+            features, target = student(test, [name])[name], large(test, [name])[name] / spread[name]
+            weight, bias = least_squares(features, target)
+            projection.weight.copy_(weight[:, :, None, None])
+            projection.bias.copy_(bias)
+    decoders = new_decoders(student, test).to(where, memory_format=torch.channels_last)
     result = loop.train(phase_2, {"student": student, "projections": projections, "decoders": decoders},
                         minutes=a.minutes, learning_rate=a.learning_rate, run=a.run / "end-to-end", validate=validate)
-    checkpoints.save(a.output, student, name="encoder", title="Compact encoder",
+    checkpoints.save(a.output, student, name="encoder", title="Compact encoder", license="mit",
                      trained_on=f"{len(pictures)} pictures",
-                     teachers=[str(path.name) for path in (a.vgg19, a.compact_teacher) if path],
+                     teachers=[Path(path).name for path in (a.vgg19, a.compact_teacher) if path],
                      command="python -m training.distill", device=str(where), minutes=result["minutes"] + a.layerwise_minutes,
                      steps=result["steps"], losses=result["losses"])
 

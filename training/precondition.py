@@ -24,6 +24,18 @@ def whitening(features, relative_eps=1e-4):
     return f.mean(1).float(), matrix.float(), inverse.float()
 
 
+@torch.no_grad()
+def least_squares(features, target):
+    """Weight [K, C] and bias [K] of the 1x1 convolution that predicts target [N, K, H, W] from features [N, C, H, W]."""
+    x, y = (f.permute(1, 0, 2, 3).flatten(1).double() for f in (features, target))
+    mean_x, mean_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
+    x, y = x - mean_x, y - mean_y
+    covariance = x @ x.T
+    ridge = 1e-9 * covariance.diagonal().mean() * torch.eye(len(x), dtype=x.dtype, device=x.device)
+    weight = torch.linalg.solve(covariance + ridge, x @ y.T).T
+    return weight.float(), (mean_y - weight @ mean_x).flatten().float()
+
+
 def _change_input(conv, matrix, offset):
     """Weights and bias of a convolution that is fed x = matrix z + offset, written for z."""
     weight = torch.einsum("oihw,ic->ochw", conv.weight, matrix)

@@ -3,15 +3,20 @@
 import torch
 from safetensors.torch import load_file
 
+from style_transfer import backbones
+from style_transfer.convert import fold_first
 from style_transfer.networks.vgg import COMPACT, VGG
 
 
 def vgg19(path):
     """Oxford's or torchvision's VGG-19 in torchvision's key names, as deep as the file reaches: a frozen VGG.
 
-    path: .safetensors, or .pth (read with weights_only=True). Input is ImageNet-normalised RGB, as in torchvision.
+    path: .safetensors, or .pth (read with weights_only=True), or "hub" for torchvision's, fetched once.
+    Input is ImageNet-normalised RGB, as in torchvision.
     """
     path = str(path)
+    if path == "hub":
+        return backbones.load("vgg19")
     state = load_file(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
     state = {k: v for k, v in state.items() if k.startswith("features.")}
     full = VGG(depths=(2, 2, 4, 4, 4), widths=(64, 128, 256, 512, 512))
@@ -36,9 +41,5 @@ def collaborative_distillation(path):
                 key = f"conv{name[4]}{name[6]}"
                 network.features[index].weight.copy_(state[f"{key}.weight"])
                 network.features[index].bias.copy_(state[f"{key}.bias"])
-        first = network.features["0"]
-        mix = state["conv0.weight"][:, :, 0, 0]
-        offset = mix @ network.mean.flatten() + state["conv0.bias"]
-        first.bias += torch.einsum("oihw,i->o", first.weight, offset)
-        first.weight.copy_(torch.einsum("omhw,mi->oihw", first.weight, mix * network.std.flatten()))
+    fold_first(network, state["conv0.weight"][:, :, 0, 0], state["conv0.bias"])
     return network.requires_grad_(False).eval().to(memory_format=torch.channels_last)

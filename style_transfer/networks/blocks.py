@@ -6,38 +6,59 @@ from torch import nn
 
 
 class _ReflectionPad(torch.autograd.Function):
-    """`F.pad(x, (1, 1, 1, 1), mode="reflect")` whose backward pass adds four border lines instead of walking every pixel.
+    """`F.pad(x, (p, p, p, p), mode="reflect")` whose backward pass adds border lines instead of walking every pixel.
 
     On a CPU, PyTorch's own backward of reflection padding costs a fifth of a training step of the compact encoder.
     """
 
     @staticmethod
-    def forward(ctx, x):
-        return F.pad(x, (1, 1, 1, 1), mode="reflect")
+    def forward(ctx, x, p):
+        ctx.p = p
+        return F.pad(x, (p, p, p, p), mode="reflect")
 
     @staticmethod
     def backward(ctx, grad):
-        rows = grad[:, :, 1:-1].clone()
-        rows[:, :, 1] += grad[:, :, 0]
-        rows[:, :, -2] += grad[:, :, -1]
-        inner = rows[..., 1:-1].clone()
-        inner[..., 1] += rows[..., 0]
-        inner[..., -2] += rows[..., -1]
-        return inner
+        p = ctx.p
+        rows = grad[:, :, p:-p].clone()
+        rows[:, :, 1:p + 1] += grad[:, :, :p].flip(2)
+        rows[:, :, -p - 1:-1] += grad[:, :, -p:].flip(2)
+        inner = rows[..., p:-p].clone()
+        inner[..., 1:p + 1] += rows[..., :p].flip(3)
+        inner[..., -p - 1:-1] += rows[..., -p:].flip(3)
+        return inner, None
 
 
-def reflection_pad(x):
-    """Reflect one pixel at each side: [N, C, H, W] -> [N, C, H + 2, W + 2]. A line of one pixel is repeated instead."""
-    if min(x.shape[2:]) < 2:
-        return F.pad(x, (1, 1, 1, 1), mode="replicate")
-    return _ReflectionPad.apply(x)
+def reflection_pad(x, p=1):
+    """Reflect p pixels at each side: [N, C, H, W] -> [N, C, H + 2p, W + 2p]. Where there are too few, the last is repeated."""
+    if min(x.shape[2:]) <= p:
+        return F.pad(x, (p, p, p, p), mode="replicate")
+    return _ReflectionPad.apply(x, p)
 
 
-class Conv3x3(nn.Conv2d):
-    """3x3 convolution with reflection padding, so that no dark frame enters at the picture's edges."""
+class Conv(nn.Conv2d):
+    """Convolution with reflection padding, so that no dark frame enters at the picture's edges."""
 
-    def __init__(self, in_channels, out_channels):
-        super().__init__(in_channels, out_channels, 3)
+    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1):
+        super().__init__(in_channels, out_channels, kernel_size, stride)
 
     def forward(self, x):
-        return super().forward(reflection_pad(x))
+        return super().forward(reflection_pad(x, self.kernel_size[0] // 2))
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation with scale and shift (Ulyanov et al. 2016)."""
+
+    def __init__(self, channels):
+        super().__init__(channels, affine=True)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with instance normalisation beside an identity (Johnson et al. 2016, supplement, figure 1)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1, self.norm1 = Conv(channels, channels), InstanceNorm(channels)
+        self.conv2, self.norm2 = Conv(channels, channels), InstanceNorm(channels)
+
+    def forward(self, x):
+        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import Conv3x3
+from .blocks import Conv
 
 
 class Decoder(nn.Module):
@@ -18,13 +18,12 @@ class Decoder(nn.Module):
         super().__init__()
         self.level, self.skips = level, skips
         self.arguments = dict(level=level, depths=list(depths), widths=list(widths), skips=skips)
-        # relu1_1 alone gets a hidden layer: what its ReLU cut off comes back from the neighbours, but not linearly
-        self.head = Conv3x3(widths[level - 1], widths[level - 2] if level > 1 else 2 * widths[0])
-        self.blocks = nn.ModuleList([nn.ModuleList([Conv3x3(2 * widths[0], 3)])] if level == 1 else [])
+        self.head = Conv(widths[level - 1], widths[level - 2] if level > 1 else 3)
+        self.blocks = nn.ModuleList()
         for block in range(level - 1, 0, -1):  # block b mirrors the encoder's block b: its convolutions, last first
             width = widths[block - 1]
             below = widths[block - 2] if block > 1 else 3
-            convs = [Conv3x3(width, width) for _ in range(depths[block - 1] - 1)] + [Conv3x3(width, below)]
+            convs = [Conv(width, width) for _ in range(depths[block - 1] - 1)] + [Conv(width, below)]
             self.blocks.append(nn.ModuleList(convs))
         # the skips start at zero: the decoder with skips begins as the one without
         self.joins = nn.ModuleList(nn.Conv2d(widths[b - 1], widths[b - 1], 1) for b in range(level - 1, 0, -1)) \
@@ -40,10 +39,9 @@ class Decoder(nn.Module):
 
     def forward(self, features):
         """features: {layer name: [N, C, H', W']} for each of `layers`. Returns [N, 3, H, W], not clamped."""
-        x = F.relu(self.head(features[f"relu{self.level}_1"]))
+        x = self.head(features[f"relu{self.level}_1"])
         for i, (*convs, last) in enumerate(self.blocks):
-            if self.level > 1:
-                x = F.interpolate(x if i == 0 else F.relu(x), scale_factor=2, mode="nearest")
+            x = F.interpolate(F.relu(x), scale_factor=2, mode="nearest")
             for conv in convs:
                 x = F.relu(conv(x))
             if self.skips:  # here x mirrors relu{b}_1

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import Conv3x3
+from .blocks import Conv
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,7 +31,7 @@ class VGG(nn.Module):
         index, channels = 0, 3
         for block, (depth, width) in enumerate(zip(depths, widths), 1):
             for conv in range(1, depth + 1):
-                self.features[str(index)] = Conv3x3(channels, width)
+                self.features[str(index)] = Conv(channels, width)
                 self.plan.append((str(index), f"relu{block}_{conv}"))
                 index, channels = index + 2, width
             self.plan.append((str(index), "pool"))

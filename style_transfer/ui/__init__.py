@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from . import arbitrary, gatys
+from . import arbitrary, fixed, gatys
 from .theme import CSS, THEME
 
 HEADER = """
@@ -24,6 +24,9 @@ def build():
     with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs():
+            if fixed.any_style():
+                with gr.Tab("Fixed styles", id="fixed"):
+                    fixed.build()
             with gr.Tab("Arbitrary style", id="arbitrary"):
                 arbitrary.build()
             with gr.Tab("Gatys", id="gatys"):

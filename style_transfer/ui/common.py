@@ -11,6 +11,13 @@ from .. import images
 from ..errors import InputError, StyleTransferError
 from .picture import Picture
 
+try:
+    from spaces import GPU as on_gpu  # ZeroGPU lends a GPU for a call's length; elsewhere this changes nothing
+except ImportError:
+    def on_gpu(duration):
+        """Nothing to decorate with outside Spaces."""
+        return lambda function: function
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HEAVY = dict(concurrency_id="heavy", concurrency_limit=1)  # whatever computes waits in one line
 PRIVATE = dict(api_visibility="private")
@@ -61,6 +68,15 @@ def sentences():
     except StyleTransferError as error:
         message = html.escape(str(error), quote=False)
         raise gr.Error(message, print_exception=False) from None
+
+
+def photographs(content):
+    """The example photographs, by one click into the input; None where there are none."""
+    files = [[str(p)] for p in sorted((EXAMPLES / "photos").glob("*.jpg"))]
+    if not files:
+        return None
+    return gr.Examples(files, [content], label="Examples", cache_examples=False, api_visibility="private",
+                       examples_per_page=12, elem_id=f"examples-{content._id}")
 
 
 def examples(content, style):

@@ -9,8 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pandas as pd
 
-from .. import images
-from ..checkpoints import BACKBONES
+from .. import backbones, images
 from ..gatys import STYLE_LAYERS, optimize
 from ..networks.vgg import COMPACT
 from . import common
@@ -22,6 +21,12 @@ LAYERS = [f"relu{block}_{n}" for block, depth in enumerate(COMPACT["depths"], 1)
 DEFAULTS = {name: p.default for name, p in inspect.signature(optimize).parameters.items()}
 LOG_RATIO = round(math.log10(DEFAULTS["alpha"] / DEFAULTS["beta"]), 1)
 COLORS = {"total": "#8a8178", "content": "#4153b3", "style": "#c2683a", "variation": "#5d8a66"}
+
+
+@common.on_gpu(duration=120)
+def _optimize(*arguments, **options):
+    with common.sentences():  # here, because only Gradio's own errors come back from ZeroGPU's processes
+        yield from optimize(*arguments, **options)
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0,
@@ -36,9 +41,11 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         size = int(size)
         content, styles, weights = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
+        if not backbones.present(backbone, layers := {content_layer, *style_layers}):
+            yield from _fetching(backbone, layers)
         begin = shown = time.perf_counter()
         history, first = [], None
-        steps = optimize(
+        steps = _optimize(
             content, styles, style_weights=weights, alpha=DEFAULTS["alpha"], beta=DEFAULTS["alpha"] / 10 ** log_ratio,
             content_layer=content_layer, style_layers=style_layers, iterations=int(iterations), size=size, init=start,
             optimizer=optimizer, backbone=backbone, seed=int(seed or 0))
@@ -92,11 +99,25 @@ def _time(seconds):
 
 def _stopped(status):
     """After Stop: the last preview stays, and so does its download."""
-    if "<progress" in status:
+    if "Fetching" in status:
+        status = "Stopped: what has arrived of the weights is kept"
+    elif "<progress" in status:
         status = "Stopped: the picture so far is kept. " + status.split("</progress>")[1].split(" elapsed")[0]
     else:
         status = "Stopped before the first iteration"
     return status, gr.Button(interactive=False)
+
+
+def _fetching(backbone, layers):
+    """A bar while a full backbone arrives."""
+    shown = 0.0
+    with contextlib.closing(backbones.download(backbone, layers)) as parts:
+        for done, total in parts:
+            if time.perf_counter() - shown > PREVIEW_SECONDS:
+                shown = time.perf_counter()
+                status = (f'<progress value="{done / total:.3f}"></progress>'
+                          f"Fetching {backbone}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                yield gr.skip(), gr.skip(), gr.skip(), status, gr.skip(), gr.Button(interactive=True)
 
 
 def build():
@@ -123,7 +144,8 @@ def build():
                     optimizer = gr.Radio([("L-BFGS", "lbfgs"), ("Adam", "adam")], value=DEFAULTS["optimizer"],
                                          label="Optimiser")
                 with gr.Row():
-                    backbone = gr.Radio(list(BACKBONES), value=DEFAULTS["backbone"], label="Backbone")
+                    backbone = gr.Radio(list(backbones.BACKBONES), value=DEFAULTS["backbone"], label="Backbone",
+                                        info="The full networks are fetched once, 52 to 80 MB")
                     seed = gr.Number(DEFAULTS["seed"], precision=0, minimum=0, maximum=2 ** 31 - 1, label="Seed")
         with gr.Column(scale=6, min_width=320):
             result = gr.Image(label="Result", type="filepath", format="png", height="min(480px, 92vw)",

@@ -109,7 +109,7 @@ def test_sizes_are_limited(client, pictures, endpoint):
 
 
 def test_missing_backbone_gets_a_sentence(client, pictures):
-    with pytest.raises(AppError, match="compact"):
+    with pytest.raises(AppError, match="does not answer"):
         client.predict(*files(pictures), size=SIZE, iterations=10, content_layer="relu5_1", backbone="vgg16",
                        api_name="/gatys")
 

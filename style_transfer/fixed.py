@@ -1,0 +1,74 @@
+"""One network, one style, one pass: Johnson's networks."""
+
+import torch
+
+from . import checkpoints
+from . import device as devices
+from .color import keep_content_colors, match_color
+from .errors import CheckpointError, InputError
+from .images import fit, resize
+
+FAMILIES = ("johnson",)
+SMALLEST = 16  # pixels
+LARGEST = 4096  # pixels, for a network that sees the whole picture at once
+
+
+def styles():
+    """The styles in `checkpoints/`, by title: entries with .name, .title, .family, .credit, .file and more."""
+    found = []
+    for path in sorted(checkpoints.FOLDER.glob("*.safetensors")):
+        try:
+            item = checkpoints.entry(path)
+        except CheckpointError:  # one damaged file must not hide the others; whoever asks for it is told
+            continue
+        if item.family in FAMILIES:
+            found.append(item)
+    return sorted(found, key=lambda item: item.title)
+
+
+def _path(style):
+    if str(style).endswith(".safetensors"):
+        return style
+    path = checkpoints.FOLDER / f"{style}.safetensors"
+    if not path.exists():
+        raise InputError(f"There is no style {style!r}: choose among {', '.join(s.name for s in styles())}.")
+    return path
+
+
+@torch.no_grad()
+def stylize(content, style, strength=1.0, preserve_color=False, *, size=None, device=None):
+    """Paint a picture in the style that a network was trained for.
+
+    content: [1, 3, H, W], sRGB in [0, 1]; style: a name that `styles` gives, or a path to a weight file.
+    strength: 0 (the content) to 1, a blend of input and output; preserve_color: False, "luminance" (True; the content's
+    colours under the result's luminance) or "match" (the result's colours matched to the content's).
+    size: long side of the result in pixels, None = the content's.
+    Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
+    """
+    if content.ndim != 4 or content.shape[:2] != (1, 3):
+        raise InputError(f"The content must be one picture [1, 3, H, W], not {list(content.shape)}.")
+    if not torch.isfinite(content).all():
+        raise InputError("The content holds values that are not numbers: save it again as a PNG or JPEG.")
+    if not 0 <= strength <= 1:
+        raise InputError("The strength must lie between 0 and 1.")
+    if preserve_color not in (False, True, "luminance", "match"):
+        raise InputError('preserve_color is False, "luminance" or "match".')
+    if size is not None:
+        content = resize(content, fit(*content.shape[2:], size))
+    height, width = content.shape[2:]
+    if min(height, width) < SMALLEST or max(height, width) > LARGEST:
+        raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {SMALLEST} to {LARGEST} pixels do.")
+    where = devices.pick(device)
+    network = checkpoints.shared(_path(style), where)
+    if type(network) not in (checkpoints.ARCHITECTURES[family] for family in FAMILIES):
+        raise InputError(f"{style} is no network of a fixed style.")
+    with devices.autocast(where):
+        image = network(content.to(where)).float().cpu()
+    if not torch.isfinite(image).all():
+        raise CheckpointError(f"The network of {style} gave values that are not numbers: fetch or train it again.")
+    image = image.clamp(0, 1)
+    if preserve_color == "match":
+        image = match_color(image, content)
+    elif preserve_color:
+        image = keep_content_colors(content, image)
+    return (strength * image + (1 - strength) * content).contiguous()

@@ -1,0 +1,141 @@
+"""The tab for fixed styles: a gallery, each style a network of its own."""
+
+import html
+import inspect
+import time
+from pathlib import Path
+
+import gradio as gr
+
+from .. import hub, images
+from ..errors import InputError, StyleTransferError
+from ..fixed import FAMILIES, stylize
+from . import common
+
+MAX_SIZE = 2048
+MAX_BATCH = 30
+DEFAULTS = {name: p.default for name, p in inspect.signature(stylize).parameters.items()}
+COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"), ("Matched to the photograph's", "match")]
+
+
+def _catalog():
+    sources, problems = hub.catalog()
+    return sorted((s for s in sources if s.entry.family in FAMILIES), key=lambda s: s.entry.title), problems
+
+
+def any_style():
+    """Whether there is anything to show."""
+    return bool(hub.repositories() or _installed())
+
+
+def _installed():
+    return sorted((s for s in hub.installed()[0] if s.entry.family in FAMILIES), key=lambda s: s.entry.title)
+
+
+@common.on_gpu(duration=30)
+def _stylize(*arguments, **options):
+    with common.sentences():  # here, because only Gradio's own errors come back from ZeroGPU's processes
+        return stylize(*arguments, **options)
+
+
+def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color="off",
+        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+    """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
+    with common.sentences(), common.job_folder() as folder:
+        if not content:
+            raise InputError("There is no content picture yet: choose the photograph to be painted.")
+        content, network = images.load(content, int(size)), hub.find(style).path()
+        start = time.perf_counter()
+        image = _stylize(content, network, strength, preserve_color != "off" and preserve_color)
+        seconds = time.perf_counter() - start
+        before, after = Path(folder, "photograph.png"), Path(folder, f"{Path(network).stem}.png")
+        images.save(content, before)
+        images.save(image, after)
+        height, width = image.shape[2:]
+        yield str(after), (str(before), str(after)), f"{width} × {height} pixels, {seconds:.2f} s", gr.Row(visible=True)
+
+
+def run_if_ready(content, *others):
+    """`run` for a click on a style, which may come before there is a photograph."""
+    if content:
+        yield from run(content, *others)
+    else:
+        yield [gr.skip()] * 4
+
+
+def run_batch(files, style, strength, size, preserve_color):
+    """The same for several pictures: each appears when it is ready; one that cannot be read is told and left out."""
+    with common.sentences(), common.job_folder() as folder:
+        if not files:
+            raise InputError("There are no photographs yet: choose several to be painted.")
+        network, done = hub.find(style).path(), []
+        for number, file in enumerate(files[:MAX_BATCH]):
+            try:
+                image = _stylize(images.load(file, int(size)), network, strength, preserve_color != "off" and preserve_color)
+            except (StyleTransferError, gr.Error) as error:
+                gr.Warning(html.escape(f"{Path(file).name}: {error}"))
+                continue
+            target = Path(folder, f"{number + 1:02d}-{Path(file).stem}.png")
+            images.save(image, target)
+            done.append((str(target), Path(file).stem))
+            yield done, f"{len(done)} of {min(len(files), MAX_BATCH)} pictures"
+
+
+def _gallery():
+    """The gallery and the list of names, of what is here and in the repositories."""
+    sources, problems = _catalog()
+    for problem in problems:
+        gr.Warning(html.escape(problem))
+    tiles = [(str(tile), source.entry.title) for source in sources if (tile := source.tile())]
+    choices = [(source.entry.title, source.label) for source in sources]
+    return gr.Gallery(tiles), gr.Dropdown(choices), [source.label for source in sources if source.tile()]
+
+
+def build():
+    """The tab's components and events."""
+    styles = _installed()
+    labels = [s.label for s in styles]
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
+            content = common.picture("Content")
+            gallery = gr.Gallery([(str(t), s.entry.title) for s in styles if (t := s.tile())], label="Styles", columns=4,
+                                 height=300, object_fit="cover", allow_preview=False, buttons=[], elem_classes="styles")
+            shown = gr.State([s.label for s in styles if s.tile()])
+            style = gr.Dropdown([(s.entry.title, s.label) for s in styles], value=labels[0] if labels else None,
+                                label="Style", allow_custom_value=True)
+            strength = gr.Slider(0, 1, DEFAULTS["strength"], step=0.05, label="Strength",
+                                 info="1 is the network's picture, 0 the photograph")
+            start = gr.Button("Paint", variant="primary", size="lg")
+            with gr.Accordion("Advanced", open=False):
+                size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Long side, pixels")
+                preserve_color = gr.Dropdown(COLORS, value="off", label="Colours")
+            with gr.Accordion("Several photographs", open=False):
+                files = gr.File(file_count="multiple", file_types=["image"], height=120,
+                                label=f"Photographs, {MAX_BATCH} at most")
+                start_all = gr.Button("Paint all")
+        with gr.Column(scale=6, min_width=320):
+            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
+                                    max_height=520, buttons=["fullscreen"], interactive=False)
+            status = gr.HTML(elem_classes="status", label="Status", padding=False)
+            with gr.Row(visible=False) as done:
+                download = gr.DownloadButton("Download PNG")
+            painted = gr.Gallery(label="Painted", columns=3, height="auto", format="png", visible=False,
+                                 buttons=["download", "download_all"])
+    examples = common.photographs(content)
+
+    inputs, outputs = [content, style, strength, size, preserve_color], [download, slider, status, done]
+    if hub.repositories():  # asked when somebody opens the page: the app starts without the network
+        gr.on(None, _gallery, None, [gallery, style, shown], queue=False, show_progress="hidden", **common.PRIVATE)
+    start.click(run, inputs, outputs, api_name="fixed", show_progress_on=slider, **common.HEAVY)
+
+    def choose(labels, event: gr.SelectData):
+        return labels[event.index]
+
+    chosen = gallery.select(choose, shown, style, queue=False, show_progress="hidden", **common.PRIVATE)
+    # a click on a style or on an example is enough, once there is a photograph
+    chosen.then(run_if_ready, inputs, outputs, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
+    if examples:
+        examples.load_input_event.then(run, inputs, outputs, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
+    opened = start_all.click(lambda: gr.Gallery(visible=True), None, painted, queue=False, show_progress="hidden",
+                             **common.PRIVATE)
+    opened.then(run_batch, [files, *inputs[1:]], [painted, status], show_progress_on=painted, **common.HEAVY, **common.PRIVATE)

@@ -1,0 +1,54 @@
+"""The tab of fixed styles in the running app, on two small networks with random weights."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from app_server import running
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from style_transfer import checkpoints
+from style_transfer.networks.johnson import Johnson
+
+CONTENT = next((Path(__file__).resolve().parents[2] / "examples/photos").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def server(weights, tmp_path_factory):
+    temp = tmp_path_factory.mktemp("fixed")
+    shutil.copytree(weights, temp / "checkpoints")
+    for name in ("zebra", "apple"):
+        checkpoints.save(temp / f"checkpoints/{name}.safetensors", Johnson(width=4, blocks=1), name=name, family="johnson")
+        Image.new("RGB", (32, 32), "red").save(temp / f"checkpoints/{name}.jpg")
+    with running(temp / "checkpoints", temp) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    return Client(server.url, verbose=False, download_files=tmp_path)
+
+
+def test_fixed(client):
+    pictures = {name: client.predict(handle_file(CONTENT), name, size=160, api_name="/fixed") for name in ("zebra", "apple")}
+    for path, slider, status in pictures.values():
+        with Image.open(path) as image:
+            assert image.format == "PNG" and max(image.size) == 160
+        assert "160" in status and len(slider) == 2
+    assert Path(pictures["zebra"][0]).read_bytes() != Path(pictures["apple"][0]).read_bytes()
+
+
+def test_strength_zero_is_the_photograph(client):
+    path, (before, _), _ = client.predict(handle_file(CONTENT), "zebra", strength=0, size=160, api_name="/fixed")
+    with Image.open(path) as one, Image.open(before) as other:
+        assert one.tobytes() == other.tobytes()
+
+
+def test_wrong_input(client, server):
+    with pytest.raises(AppError, match="no weights by the name of nobody"):
+        client.predict(handle_file(CONTENT), "nobody", api_name="/fixed")
+    with pytest.raises(AppError, match="no content picture"):
+        client.predict(None, "zebra", api_name="/fixed")
+    assert "Traceback" not in server.log.read_text()

@@ -1,0 +1,140 @@
+"""Weights of other projects: files built in their layouts, with the computation that belongs to each beside them."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from style_transfer import arbitrary, checkpoints, convert
+from style_transfer.errors import CheckpointError
+from style_transfer.networks.vgg import VGG
+
+
+def save(path, state):
+    torch.save(state, path)
+    return path
+
+
+class ConvLayer(nn.Module):
+    """As in pytorch/examples, fast_neural_style/neural_style/transformer_net.py."""
+
+    def __init__(self, i, o, kernel, stride=1):
+        super().__init__()
+        self.reflection_pad, self.conv2d = nn.ReflectionPad2d(kernel // 2), nn.Conv2d(i, o, kernel, stride)
+
+    def forward(self, x):
+        return self.conv2d(self.reflection_pad(x))
+
+
+class Residual(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1, self.in1 = ConvLayer(channels, channels, 3), nn.InstanceNorm2d(channels, affine=True)
+        self.conv2, self.in2 = ConvLayer(channels, channels, 3), nn.InstanceNorm2d(channels, affine=True)
+
+    def forward(self, x):
+        return self.in2(self.conv2(F.relu(self.in1(self.conv1(x))))) + x
+
+
+class TransformerNet(nn.Module):
+    def __init__(self, w=4):
+        super().__init__()
+        self.conv1, self.in1 = ConvLayer(3, w, 9), nn.InstanceNorm2d(w, affine=True)
+        self.conv2, self.in2 = ConvLayer(w, 2 * w, 3, 2), nn.InstanceNorm2d(2 * w, affine=True)
+        self.conv3, self.in3 = ConvLayer(2 * w, 4 * w, 3, 2), nn.InstanceNorm2d(4 * w, affine=True)
+        for i in range(1, 6):
+            setattr(self, f"res{i}", Residual(4 * w))
+        self.deconv1, self.in4 = ConvLayer(4 * w, 2 * w, 3), nn.InstanceNorm2d(2 * w, affine=True)
+        self.deconv2, self.in5 = ConvLayer(2 * w, w, 3), nn.InstanceNorm2d(w, affine=True)
+        self.deconv3 = ConvLayer(w, 3, 9)
+
+    def forward(self, x):
+        y = F.relu(self.in3(self.conv3(F.relu(self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))))))
+        y = self.res5(self.res4(self.res3(self.res2(self.res1(y)))))
+        y = F.relu(self.in4(self.deconv1(F.interpolate(y, scale_factor=2))))
+        y = F.relu(self.in5(self.deconv2(F.interpolate(y, scale_factor=2))))
+        return self.deconv3(y)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_fast_neural_style(tmp_path, photo, old):
+    network = TransformerNet()
+    for p in network.parameters():
+        nn.init.uniform_(p, -0.3, 0.3)
+    state = network.state_dict()
+    if old:  # files from before PyTorch 0.4 hold statistics that were never used
+        for name in [n for n in state if ".in" in f".{n}" and n.endswith("weight")]:
+            state[name.replace("weight", "running_mean")] = torch.zeros_like(state[name])
+            state[name.replace("weight", "running_var")] = torch.ones_like(state[name])
+    item = convert.convert(save(tmp_path / "mosaic.pth", state), tmp_path / "mosaic.safetensors", credit="somebody")
+    assert (item.family, item.name, item.credit) == ("johnson", "mosaic", "somebody")
+    loaded = checkpoints.load(tmp_path / "mosaic.safetensors")
+    photo = photo[:, :, :96, :120]
+    expected = network(photo * 255) / 255
+    assert (loaded(photo) - expected).abs().max() < 0.01 * expected.abs().max()
+
+
+def small_adain():
+    """naoto0804's vgg and decoder, net.py, with 8 channels where VGG-19 has 64."""
+    def block(i, o):
+        return [nn.ReflectionPad2d(1), nn.Conv2d(i, o, 3), nn.ReLU()]
+    pool, up = nn.MaxPool2d(2, 2, 0, ceil_mode=True), nn.Upsample(scale_factor=2)
+    a, b, c, d = 8, 16, 32, 64
+    vgg = nn.Sequential(nn.Conv2d(3, 3, 1), *block(3, a), *block(a, a), pool, *block(a, b), *block(b, b), pool, *block(b, c),
+                        *block(c, c), *block(c, c), *block(c, c), pool, *block(c, d), *block(d, d), *block(d, d), *block(d, d),
+                        pool, *block(d, d))
+    decoder = nn.Sequential(*block(d, c), up, *block(c, c), *block(c, c), *block(c, c), *block(c, b), up, *block(b, b),
+                            *block(b, a), up, *block(a, a), *block(a, 3)[:2])
+    for network in (vgg, decoder):
+        for module in network:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.uniform_(module.bias, 0, 0.1)
+    return vgg, decoder
+
+
+def test_adain_of_naoto0804(tmp_path, photo, painting):
+    vgg, decoder = small_adain()
+    encoder_file, decoder_file = tmp_path / "vgg.safetensors", tmp_path / "decoder.safetensors"
+    convert.convert(save(tmp_path / "vgg_normalised.pth", vgg.state_dict()), encoder_file, license="mit")
+    with pytest.raises(CheckpointError, match="--encoder"):
+        convert.convert(save(tmp_path / "decoder.pth", decoder.state_dict()), decoder_file)
+    item = convert.convert(tmp_path / "decoder.pth", decoder_file, encoder=encoder_file)
+    assert item.family == "adain"
+    photo, painting = photo[:, :, :96, :112], painting[:, :, :96, :128]
+    encode = vgg[:31]
+    f = encode(photo)
+    loaded = checkpoints.encoder_of(decoder_file)
+    assert (loaded(photo, ["relu4_1"])["relu4_1"] - f).abs().max() < 0.01 * f.abs().max()
+    from style_transfer.transforms import adain
+    expected = decoder(adain(f, encode(painting))).clamp(0, 1)
+    image = arbitrary.stylize(photo, [painting], decoder=decoder_file)
+    assert (image - expected).abs().mean() < 0.03  # half precision and bfloat16 on the way
+
+
+def test_torchvision(tmp_path, photo):
+    for depths in ((2, 2, 3, 3, 3), (2, 2, 4, 4, 4)):
+        vgg = VGG(depths, (4, 8, 8, 16, 16))
+        state = vgg.state_dict() | {"classifier.0.weight": torch.zeros(4, 4)}
+        item = convert.convert(save(tmp_path / "vgg.pth", state), tmp_path / "vgg.safetensors")
+        assert item.family == "encoder"
+        loaded = checkpoints.load(tmp_path / "vgg.safetensors")
+        assert loaded.layers == vgg.layers
+        assert torch.allclose(loaded(photo, ["relu5_1"])["relu5_1"], vgg(photo, ["relu5_1"])["relu5_1"], atol=1e-2)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code from a weight file",))
+
+
+def test_files_that_are_none(tmp_path, capsys):
+    cases = {"missing.pth": "no file", "text.pth": "damaged", "evil.pth": "more than tensors", "other.pth": "layout"}
+    (tmp_path / "text.pth").write_text("not weights")
+    torch.save(Evil(), tmp_path / "evil.pth")
+    torch.save({"linear.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    for name, words in cases.items():
+        with pytest.raises(CheckpointError, match=words) as caught:
+            convert.convert(tmp_path / name, tmp_path / "out.safetensors")
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out.safetensors").exists() and "code from" not in capsys.readouterr().out

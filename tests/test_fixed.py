@@ -1,0 +1,76 @@
+"""Fixed styles: one network, one style."""
+
+import pytest
+import torch
+
+from style_transfer import checkpoints, fixed
+from style_transfer.errors import CheckpointError, InputError
+from style_transfer.networks.johnson import Johnson
+
+
+@pytest.fixture
+def styles(tmp_path, monkeypatch):
+    """Two styles with random weights in a folder of their own."""
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    for name in ("zebra", "apple"):
+        checkpoints.save(tmp_path / f"{name}.safetensors", Johnson(width=4, blocks=1), name=name, title=name.title(),
+                         family="johnson", credit=f"painter of {name}")
+    return tmp_path
+
+
+def test_styles_are_listed_by_title(styles):
+    (styles / "broken.safetensors").write_bytes(b"nothing")
+    found = fixed.styles()
+    assert [(s.name, s.title, s.family, s.credit) for s in found] == [
+        ("apple", "Apple", "johnson", "painter of apple"), ("zebra", "Zebra", "johnson", "painter of zebra")]
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 50), (17, 100)])
+def test_the_result_has_the_contents_size_and_lies_in_0_1(styles, size):
+    content = torch.rand(1, 3, *size)
+    image = fixed.stylize(content, "zebra")
+    assert image.shape == content.shape and image.min() >= 0 and image.max() <= 1
+    assert (image - content).abs().mean() > 0.01
+    assert torch.equal(image, fixed.stylize(content, styles / "zebra.safetensors"))
+
+
+def test_strength_blends(styles, photo):
+    full = fixed.stylize(photo, "zebra")
+    assert torch.equal(fixed.stylize(photo, "zebra", 0.0), photo)
+    assert torch.allclose(fixed.stylize(photo, "zebra", 0.25), 0.25 * full + 0.75 * photo, atol=1e-6)
+
+
+def test_size_and_colours(styles, photo):
+    assert max(fixed.stylize(photo, "zebra", size=96).shape[2:]) == 96
+    plain, kept, matched = (fixed.stylize(photo, "zebra", preserve_color=k) for k in (False, "luminance", "match"))
+
+    def color_distance(image):
+        return float((image.mean((2, 3)) - photo.mean((2, 3))).abs().max())
+
+    assert color_distance(matched) < color_distance(plain)
+    assert not torch.allclose(kept, plain, atol=0.01)
+
+
+def test_wrong_input_is_a_sentence(styles, photo):
+    for arguments, words in (((photo, "nobody"), "choose among apple, zebra"), ((photo[0], "zebra"), "one picture"),
+                             ((photo * float("nan"), "zebra"), "not numbers"), ((photo, "zebra", 2.0), "strength"),
+                             ((photo[:, :, :1, :1], "zebra"), "1 x 1"), ((photo, "zebra", 1.0, "all"), "preserve_color")):
+        with pytest.raises(InputError, match=words):
+            fixed.stylize(*arguments)
+    with pytest.raises(CheckpointError, match="missing"):
+        fixed.stylize(photo, styles / "none.safetensors")
+    network = Johnson(width=4, blocks=1)
+    with torch.no_grad():
+        network.last.bias.fill_(60000)
+        network.last.weight.fill_(60000)
+        network.up2.weight.fill_(60000)
+        network.norm5.weight.fill_(60000)
+    checkpoints.save(styles / "wild.safetensors", network, name="wild", family="johnson")
+    assert torch.isfinite(fixed.stylize(photo, "wild")).all()  # whatever it paints, it is a picture
+
+
+def test_an_encoder_is_no_style(styles, photo):
+    from style_transfer.networks.vgg import VGG
+    checkpoints.save(styles / "encoder.safetensors", VGG((1,), (4,)), name="encoder")
+    with pytest.raises(InputError, match="no network of a fixed style"):
+        fixed.stylize(photo, "encoder")
