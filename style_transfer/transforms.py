@@ -4,6 +4,8 @@ import torch
 
 from .errors import InputError
 
+BLOCK = 1 << 15  # positions that are worked on at a time, so that their float32 copies stay in the processor's cache
+
 
 def mean_and_deviation(features, eps=1e-5):
     """Per channel mean and standard deviation over all positions: [N, C, H, W] -> two of [N, C, 1, 1].
@@ -26,12 +28,31 @@ def adain(content, style):
     return (sigma_y * (content.float() - mu_x) / sigma_x + mu_y).to(content.dtype)
 
 
+def _positions(features):
+    """[1, C, H, W] as [H W, C]; a view of channels_last memory."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
 def mean_and_covariance(features):
-    """Mean [C, 1] and covariance [C, C] over all positions of one feature map [1, C, H, W], in float32."""
-    x = features.float().flatten(2).squeeze(0)
-    mean = x.mean(1, keepdim=True)
-    centred = x - mean
-    return mean, centred @ centred.T / max(x.shape[1] - 1, 1)
+    """Mean [C] and covariance [C, C] over all positions of one feature map [1, C, H, W], in float32."""
+    x = _positions(features)
+    origin = x[:BLOCK].float().mean(0)  # near the mean, so that no digits are lost to it
+    total, products = torch.zeros_like(origin, dtype=torch.double), 0.0
+    for block in x.split(BLOCK):
+        centred = block.float() - origin
+        total += centred.sum(0)
+        products = products + (centred.T @ centred).double()
+    shift = total / len(x)
+    covariance = (products - len(x) * torch.outer(shift, shift)) / max(len(x) - 1, 1)
+    return origin + shift.float(), covariance.float()
+
+
+def affine(features, matrix, offset):
+    """matrix f + offset at every position of [1, C, H, W], computed in float32, in the dtype that came."""
+    out = torch.empty_like(features, memory_format=torch.channels_last)
+    for x, y in zip(_positions(features).split(BLOCK), out.permute(0, 2, 3, 1).view(-1, features.shape[1]).split(BLOCK)):
+        y.copy_(torch.addmm(offset, x.float(), matrix.T))
+    return out
 
 
 def _power(covariance, exponent, relative_eps=1e-5):
@@ -47,22 +68,33 @@ def _power(covariance, exponent, relative_eps=1e-5):
     return ((vectors * powers) @ vectors.T).float()
 
 
-def whiten(content):
-    """Features with mean 0 and the identity as covariance: E_c D_c^(-1/2) E_c^T (f_c - m_c), as [C, H W].
+def whitening(content, diagonal=False):
+    """(W [C, C], m_c [C]) such that W (f_c - m_c) has mean 0 and covariance 1: W = E_c D_c^(-1/2) E_c^T.
 
-    content: [1, C, H, W]. Li et al. 2017, equation 2.
+    content: [1, C, H, W]. Li et al. 2017, equation 2. diagonal: without the correlations, W = diag(1 / sigma), as AdaIN does.
     """
     mean, covariance = mean_and_covariance(content)
-    return _power(covariance, -0.5) @ (content.float().flatten(2).squeeze(0) - mean)
+    return _deviation(covariance).reciprocal().diag() if diagonal else _power(covariance, -0.5), mean
 
 
-def coloring(style):
-    """What colours whitened features in a style's manner: (E_s D_s^(1/2) E_s^T [C, C], m_s [C, 1]).
+def coloring(style, diagonal=False):
+    """(R [C, C], m_s [C]) such that R w + m_s has the style's mean and covariance for white w: R = E_s D_s^(1/2) E_s^T.
 
-    style: [1, C, H, W]. Li et al. 2017, equation 3.
+    style: [1, C, H, W]. Li et al. 2017, equation 3. diagonal: without the correlations, R = diag(sigma), as AdaIN does.
     """
     mean, covariance = mean_and_covariance(style)
-    return _power(covariance, 0.5), mean
+    return _deviation(covariance).diag() if diagonal else _power(covariance, 0.5), mean
+
+
+def _deviation(covariance, eps=1e-5):
+    return (covariance.diagonal().clamp_min(0) + eps).sqrt()
+
+
+def transfer(whitening, coloring):
+    """Whitening and then colouring as one affine map (matrix [C, C], offset [C]): R W (f - m_c) + m_s."""
+    (w, mean_c), (r, mean_s) = whitening, coloring
+    matrix = r @ w
+    return matrix, mean_s - matrix @ mean_c
 
 
 def wct(content, style):
@@ -70,8 +102,7 @@ def wct(content, style):
 
     content: [1, C, H, W]; style: [1, C, H', W'] or its `coloring`. Returns [1, C, H, W]. Li et al. 2017, section 3.2.
     """
-    root, mean = style if isinstance(style, tuple) else coloring(style)
-    return (root @ whiten(content) + mean).view_as(content).to(content.dtype)
+    return affine(content, *transfer(whitening(content), style if isinstance(style, tuple) else coloring(style)))
 
 
 def normalize_weights(weights, count):

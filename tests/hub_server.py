@@ -48,6 +48,7 @@ class Hub:
         self.cut = []  # for each of the next downloads, the number of bytes after which the connection breaks
         self.corrupt = False  # downloads have another content of the same length
         self.html = False  # every answer is a page of a captive portal
+        self.closed = False
         self.whole = False  # range requests are answered with the whole file
         self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), {"hub": self}))
                         for handler in (HubHandler, ContentHandler)]
@@ -60,6 +61,7 @@ class Hub:
         return self.repos.setdefault(name, Repo())
 
     def close(self):
+        self.closed = True  # for connections that are kept alive
         for server in self.servers:
             server.shutdown()
             server.server_close()
@@ -123,6 +125,9 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def handle_all(self):
+        if self.hub.closed:
+            self.close_connection = True
+            return self.connection.close()
         if self.hub.html:
             self.body()
             return self.answer(200, b"<html>Please log in to this network</html>", Content_Type="text/html")

@@ -104,7 +104,7 @@ def test_flat_colours_neither_fail_nor_give_nan(method, value, photo, painting):
 
 def test_what_was_loaded_here_can_be_optimised_through(photo, painting):
     """Weights loaded by a call without gradients still serve Gatys."""
-    checkpoints._shipped.cache_clear()
+    checkpoints._shared.cache_clear()
     arbitrary.stylize(photo, [painting])
     assert next(st.gatys.optimize(photo, [painting], size=64, scales=1)).iteration == 1
 

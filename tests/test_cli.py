@@ -45,6 +45,14 @@ def test_a_folder_goes_through_and_a_broken_file_does_not_stop_it(tmp_path):
     assert "broken.jpg" in result.stderr and "1 of 3" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_a_backbone_that_cannot_be_fetched(tmp_path, monkeypatch):
+    for name, value in (("TORCH_HOME", tmp_path), ("HF_HOME", tmp_path), ("HF_ENDPOINT", "http://127.0.0.1:9")):
+        monkeypatch.setenv(name, str(value))
+    result = run("gatys", PHOTO, STYLES[0], "--backbone", "vgg19", "-o", tmp_path / "out.png")
+    assert result.returncode == 1 and "does not answer" in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
 @pytest.mark.parametrize("arguments, words", [
     (("adain", "none.jpg", STYLES[0]), "none.jpg"),
     (("adain", PHOTO, "none.jpg"), "none.jpg"),
@@ -53,7 +61,6 @@ def test_a_folder_goes_through_and_a_broken_file_does_not_stop_it(tmp_path):
     (("adain", PHOTO, STYLES[0], "--alpha", "2"), "--alpha"),
     (("wct", PHOTO, STYLES[0], "--levels", "9"), "levels"),
     (("gatys", PHOTO, STYLES[0], "--content-layer", "relu9_9"), "relu9_9"),
-    (("gatys", PHOTO, STYLES[0], "--backbone", "vgg19"), "vgg19"),
     (("paint", PHOTO, STYLES[0]), "paint"),
 ])
 def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import style_transfer as st
-from style_transfer import gatys
+from style_transfer import backbones, gatys
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
 from tests.test_arbitrary import style_distance
 
@@ -60,7 +60,7 @@ def test_more_beta_more_style_less_content(photo, painting):
 
 def test_the_ratio_does_not_depend_on_the_number_of_pixels(photo, painting):
     """Content and style loss keep their proportion when every picture is repeated to four times its area."""
-    network, layers = st.checkpoints.backbone("compact"), dict.fromkeys(gatys.STYLE_LAYERS, 1.0)
+    network, layers = backbones.load("compact"), dict.fromkeys(gatys.STYLE_LAYERS, 1.0)
 
     def proportion(repeats):
         image, target, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
@@ -117,7 +117,7 @@ class Exploding(torch.nn.Module):
 
 
 def test_divergence_is_told_and_recovered_from(photo, painting):
-    network = Exploding(st.checkpoints.backbone("compact"), calls=6, times=1)
+    network = Exploding(backbones.load("compact"), calls=6, times=1)
     steps = run(photo, [painting], iterations=10, scales=1, size=64, network=network)
     assert len(steps) == 10
     assert sum("exploded" in s.message for s in steps) == 1
@@ -125,7 +125,7 @@ def test_divergence_is_told_and_recovered_from(photo, painting):
 
 
 def test_divergence_without_end_keeps_the_best_picture(photo, painting):
-    network = Exploding(st.checkpoints.backbone("compact"), calls=6, times=10 ** 6)
+    network = Exploding(backbones.load("compact"), calls=6, times=10 ** 6)
     steps = run(photo, [painting], iterations=10, scales=1, size=64, network=network)
     assert "best picture so far" in steps[-1].message
     assert steps[-1].image.isfinite().all()

@@ -51,8 +51,32 @@ def test_wct_has_the_styles_mean_and_covariance():
 
 
 def test_whitened_features_have_the_identity_as_covariance():
-    white = transforms.whiten(features(5, 20, 20))
-    assert torch.allclose(torch.cov(white), torch.eye(5), atol=1e-3)
+    f = features(5, 20, 20)
+    matrix, mean = transforms.whitening(f)
+    white = transforms.affine(f, matrix, -matrix @ mean)
+    assert torch.allclose(covariance(white), torch.eye(5), atol=1e-3)
+    assert white.mean((2, 3)).abs().max() < 1e-3
+
+
+def test_adain_is_whitening_and_colouring_without_the_correlations():
+    content, style = features(6, 20, 30), features(6, 40, 38, seed=1)
+    one = transforms.transfer(transforms.whitening(content, diagonal=True), transforms.coloring(style, diagonal=True))
+    assert torch.allclose(transforms.affine(content, *one), transforms.adain(content, style), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_mean_and_covariance_over_more_positions_than_a_block(dtype):
+    f = (features(4, 250, 300) + 100).to(dtype)
+    mean, found = transforms.mean_and_covariance(f)
+    assert torch.allclose(mean, f.float().mean((2, 3))[0], rtol=1e-4)
+    assert torch.allclose(found, covariance(f.double()).float(), rtol=1e-3, atol=1e-3)
+
+
+def test_affine_by_hand():
+    f, matrix, offset = features(3, 7, 5), torch.randn(3, 3), torch.randn(3)
+    expected = torch.einsum("ij,njhw->nihw", matrix, f) + offset.view(1, 3, 1, 1)
+    for memory in (torch.contiguous_format, torch.channels_last):
+        assert torch.allclose(transforms.affine(f.contiguous(memory_format=memory), matrix, offset), expected, atol=1e-4)
 
 
 def test_wct_of_a_picture_with_itself_is_itself():

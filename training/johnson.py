@@ -16,6 +16,7 @@ import random
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
@@ -26,6 +27,9 @@ from style_transfer.transforms import mean_and_deviation
 from training import loop, teachers
 from training.data import Pictures
 from training.losses import CONTENT_LAYERS, STYLE_LAYERS, content_loss
+
+WARM_UP = 0.08  # part of the time in which the network learns to give its input back
+RAMP = 0.4  # part of the time in which the style's weight grows to its full value
 
 
 class SharedTrunk(nn.Module):
@@ -130,16 +134,18 @@ def main():
             losses["judged"] = style_distance(judge(output[:1], judged), judged_targets[style])
         return output, losses
 
-    def total(losses):
-        style = losses["style"] + losses.get("judged", 0.0)
-        return losses["content"] + a.style_weight * style + a.variation * losses["variation"] + 10 * losses["outside"]
-
     def step(_, progress):
         style = rng.randrange(len(names))
         image = photos.crops(a.batch, a.crop, rng, scale=(0.8, 1.06), device=where)
         with device.autocast(where):
+            if progress < WARM_UP and not a.start:  # learn to see first: losses in features say little to a random network
+                reconstruction = F.mse_loss(network(image, style).float(), image) / image.var()
+                return {"total": (reconstruction + 1e-3).log(), "reconstruction": reconstruction}
             _, losses = losses_of(image, style)
-        return {"total": total(losses), **losses}
+        ramp = 1.0 if a.start else min(1.0, 0.05 + progress / RAMP)
+        of_style = losses["style"] + losses.get("judged", 0.0)
+        total = losses["content"] + ramp * a.style_weight * of_style
+        return {"total": total + a.variation * losses["variation"] + 10 * losses["outside"], **losses}
 
     @torch.no_grad()
     def validate():

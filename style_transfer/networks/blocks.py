@@ -6,15 +6,21 @@ from torch import nn
 
 
 class _ReflectionPad(torch.autograd.Function):
-    """`F.pad(x, (p, p, p, p), mode="reflect")` whose backward pass adds border lines instead of walking every pixel.
+    """`F.pad(x, (p, p, p, p), mode="reflect")` that copies the picture and its border lines instead of walking every pixel.
 
-    On a CPU, PyTorch's own backward of reflection padding costs a fifth of a training step of the compact encoder.
+    On a CPU, PyTorch's own costs more time than the convolutions of the compact encoder.
     """
 
     @staticmethod
     def forward(ctx, x, p):
         ctx.p = p
-        return F.pad(x, (p, p, p, p), mode="reflect")
+        n, c, height, width = x.shape
+        memory = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        out = torch.empty((n, c, height + 2 * p, width + 2 * p), dtype=x.dtype, device=x.device, memory_format=memory)
+        out[:, :, p:-p, p:-p] = x
+        out[:, :, p:-p, :p], out[:, :, p:-p, -p:] = x[..., 1:p + 1].flip(3), x[..., -p - 1:-1].flip(3)
+        out[:, :, :p], out[:, :, -p:] = out[:, :, p + 1:2 * p + 1].flip(2), out[:, :, -2 * p - 1:-p - 1].flip(2)
+        return out
 
     @staticmethod
     def backward(ctx, grad):
@@ -61,4 +67,4 @@ class ResidualBlock(nn.Module):
         self.conv2, self.norm2 = Conv(channels, channels), InstanceNorm(channels)
 
     def forward(self, x):
-        return x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+        return x + self.norm2(self.conv2(F.relu_(self.norm1(self.conv1(x)))))

@@ -41,11 +41,11 @@ class Decoder(nn.Module):
         """features: {layer name: [N, C, H', W']} for each of `layers`. Returns [N, 3, H, W], not clamped."""
         x = self.head(features[f"relu{self.level}_1"])
         for i, (*convs, last) in enumerate(self.blocks):
-            x = F.interpolate(F.relu(x), scale_factor=2, mode="nearest")
+            x = F.interpolate(F.relu_(x), scale_factor=2, mode="nearest")
             for conv in convs:
-                x = F.relu(conv(x))
+                x = F.relu_(conv(x))
             if self.skips:  # here x mirrors relu{b}_1
-                x = F.relu(x + self.joins[i](features[f"relu{self.level - 1 - i}_1"]))
+                x = F.relu_(self.joins[i](features[f"relu{self.level - 1 - i}_1"]).add_(x))
             x = last(x)
         return x
 

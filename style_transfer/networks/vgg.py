@@ -37,6 +37,7 @@ class VGG(nn.Module):
             self.plan.append((str(index), "pool"))
             index += 1
         self.plan.pop()  # nobody reads what comes after the last pooling
+        self.before_pool = {name: after == "pool" for (_, name), (_, after) in zip(self.plan, [*self.plan[1:], (0, "")])}
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -59,12 +60,14 @@ class VGG(nn.Module):
         missing = set(layers) - set(self.layers)
         if missing:
             raise KeyError(f"no layer {', '.join(sorted(missing))}; this network has {', '.join(self.layers)}")
-        x, out = (image - self.mean) / self.std, {}
+        x, out, last = (image - self.mean) / self.std, {}, None
         for index, name in self.plan:
-            if name == "pool":
-                x = F.max_pool2d(x, 2)
+            if name == "pool":  # pooled before the ReLU, which is the same, unless somebody has asked for what lies between
+                x = F.max_pool2d(x, 2) if last in layers else F.relu_(F.max_pool2d(x, 2))
                 continue
-            x = F.relu(self.features[index](x))
+            x, last = self.features[index](x), name
+            if name in layers or not self.before_pool[name]:
+                x = F.relu_(x)
             if name in layers:
                 out[name] = x
                 if len(out) == len(set(layers)):

@@ -26,7 +26,7 @@ def _stylize(*arguments, **options):
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0,
-        weight_4=1.0, method=DEFAULTS["method"], alpha=DEFAULTS["alpha"], size=768, preserve_color="off",
+        weight_4=1.0, method="wct", alpha=DEFAULTS["alpha"], size=768, preserve_color="off",
         wct_levels=WCT_LEVELS, decoder=SHIPPED, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
@@ -64,7 +64,7 @@ def build():
             alpha = gr.Slider(0, 1, DEFAULTS["alpha"], step=0.05, label="Strength α",
                               info="1 takes on the style in full, 0 only rebuilds the photograph")
             with gr.Row():
-                method = gr.Radio([(title, name) for name, title in METHODS.items()], value=DEFAULTS["method"],
+                method = gr.Radio([(title, name) for name, title in METHODS.items()], value="wct",
                                   label="Method", min_width=140)
                 preserve_color = gr.Dropdown(COLORS, value="off", label="Colours", min_width=140)
             start = gr.Button("Stylise", variant="primary", size="lg")

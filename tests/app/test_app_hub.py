@@ -32,7 +32,8 @@ def hub(weights, tmp_path):
 
 
 def stylise(client, **options):
-    return client.predict(handle_file(CONTENT), handle_file(STYLE), size=128, api_name="/arbitrary", **options)[0]
+    return client.predict(handle_file(CONTENT), handle_file(STYLE), size=128, method="adain", api_name="/arbitrary",
+                          **options)[0]
 
 
 def test_a_decoder_of_a_repository_is_fetched_when_it_is_used(hub, weights, tmp_path):
