@@ -1,7 +1,6 @@
 """The tab for AdaIN and WCT: any style at once."""
 
 import html
-import inspect
 import time
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from ..arbitrary import LEVELS, WCT_LEVELS, stylize
 from . import common
 
 MAX_SIZE = 2048
-DEFAULTS = {name: p.default for name, p in inspect.signature(stylize).parameters.items()}
 METHODS = {"adain": "AdaIN", "wct": "WCT"}
 SHIPPED = "adain-decoder"
+ALPHA = 0.6  # WCT keeps what a photograph shows and is a painting already
 COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"),
           ("Style matched to the photograph", "match")]
 
@@ -26,7 +25,7 @@ def _stylize(*arguments, **options):
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0,
-        weight_4=1.0, method="wct", alpha=DEFAULTS["alpha"], size=768, preserve_color="off",
+        weight_4=1.0, method="wct", alpha=ALPHA, size=768, preserve_color="off",
         wct_levels=WCT_LEVELS, decoder=SHIPPED, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
@@ -61,7 +60,7 @@ def build():
             with gr.Row():
                 content = common.picture("Content")
                 style = common.picture("Style")
-            alpha = gr.Slider(0, 1, DEFAULTS["alpha"], step=0.05, label="Strength α",
+            alpha = gr.Slider(0, 1, ALPHA, step=0.05, label="Strength α",
                               info="1 takes on the style in full, 0 only rebuilds the photograph")
             with gr.Row():
                 method = gr.Radio([(title, name) for name, title in METHODS.items()], value="wct",
