@@ -37,11 +37,11 @@ def _check(image, what):
         raise InputError(f"The {what} holds values that are not numbers: save it again as a PNG or JPEG.")
 
 
-def _run(network, inputs, *more):
+def _run(network, inputs, *layers):
     """A network's answer, computed in the precision that is fastest on the device."""
     first = inputs if torch.is_tensor(inputs) else next(iter(inputs.values()))
     with devices.autocast(first.device):
-        return network(inputs, *more)
+        return network(inputs, *layers)
 
 
 def _pad(image):

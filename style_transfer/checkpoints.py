@@ -172,6 +172,17 @@ def entry(path):
                  **{k: header.get(k, "") for k in ("license", "credit", "fingerprint", "encoder")})
 
 
+def installed():
+    """What lies in `checkpoints/`: (entries, sentences about files that cannot be read)."""
+    entries, problems = [], []
+    for path in sorted(FOLDER.glob("*.safetensors")):
+        try:
+            entries.append(entry(path))
+        except CheckpointError as error:
+            problems.append(str(error))
+    return entries, problems
+
+
 def write_index(folder=None):
     """Make a folder's index.json from its files, and return its entries."""
     folder = Path(folder or FOLDER)

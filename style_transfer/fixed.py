@@ -15,15 +15,8 @@ LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 
 def styles():
     """The styles in `checkpoints/`, by title: entries with .name, .title, .family, .credit, .file and more."""
-    found = []
-    for path in sorted(checkpoints.FOLDER.glob("*.safetensors")):
-        try:
-            item = checkpoints.entry(path)
-        except CheckpointError:  # one damaged file must not hide the others; whoever asks for it is told
-            continue
-        if item.family in FAMILIES:
-            found.append(item)
-    return sorted(found, key=lambda item: item.title)
+    entries, _ = checkpoints.installed()  # one damaged file must not hide the others; whoever asks for it is told
+    return sorted((item for item in entries if item.family in FAMILIES), key=lambda item: item.title)
 
 
 def _path(style):

@@ -246,13 +246,8 @@ class Source(NamedTuple):
 
 def installed():
     """What lies in checkpoints/: (sources, sentences about files that cannot be read)."""
-    sources, problems = [], []
-    for path in sorted(checkpoints.FOLDER.glob("*.safetensors")):
-        try:
-            sources.append(Source(checkpoints.entry(path)))
-        except CheckpointError as error:
-            problems.append(str(error))
-    return sources, problems
+    entries, problems = checkpoints.installed()
+    return [Source(item) for item in entries], problems
 
 
 def catalog(family=None):

@@ -75,15 +75,10 @@ def build():
                 levels = gr.CheckboxGroup([(f"relu{n}_1", n) for n in LEVELS], value=list(WCT_LEVELS), label="WCT levels",
                                           info="Deep levels carry composition, shallow ones colour and grain")
         with gr.Column(scale=6, min_width=320):
-            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
-                                    max_height=520, buttons=["fullscreen"], interactive=False)
-            status = gr.HTML(elem_classes="status", label="Status", padding=False)
-            with gr.Row(visible=False) as done:
-                download = gr.DownloadButton("Download PNG")
+            outputs = _, slider, _, _ = common.before_and_after()
     examples = common.examples(content, style)
 
     inputs = [content, style, *pictures, *weights, method, alpha, size, preserve_color, levels, decoder]
-    outputs = [download, slider, status, done]
     # asked when somebody opens the page: the app starts without the network, however slow that is
     gr.on(None, _decoders, None, decoder, queue=False, show_progress="hidden", **common.PRIVATE)
     start.click(run, inputs, outputs, api_name="arbitrary", show_progress_on=slider, **common.HEAVY)

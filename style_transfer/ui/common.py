@@ -44,6 +44,16 @@ def more_styles():
     return pictures, weights
 
 
+def before_and_after():
+    """The result beside the photograph: (download button, slider, status, row that appears with the first result)."""
+    slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
+                            max_height=520, buttons=["fullscreen"], interactive=False)
+    status = gr.HTML(elem_classes="status", label="Status", padding=False)
+    with gr.Row(visible=False) as done:
+        download = gr.DownloadButton("Download PNG")
+    return [download, slider, status, done]
+
+
 def load_pictures(content, styles, weights, size):
     """Files to tensors: (content, [style ...], [weight ...]) without the styles that were not given."""
     if not content:

@@ -114,16 +114,12 @@ def build():
                                 label=f"Photographs, {MAX_BATCH} at most")
                 start_all = gr.Button("Paint all")
         with gr.Column(scale=6, min_width=320):
-            slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
-                                    max_height=520, buttons=["fullscreen"], interactive=False)
-            status = gr.HTML(elem_classes="status", label="Status", padding=False)
-            with gr.Row(visible=False) as done:
-                download = gr.DownloadButton("Download PNG")
+            outputs = _, slider, status, _ = common.before_and_after()
             painted = gr.Gallery(label="Painted", columns=3, height="auto", format="png", visible=False,
                                  buttons=["download", "download_all"])
     examples = common.photographs(content)
 
-    inputs, outputs = [content, style, strength, size, preserve_color], [download, slider, status, done]
+    inputs = [content, style, strength, size, preserve_color]
     if hub.repositories():  # asked when somebody opens the page: the app starts without the network
         gr.on(None, _gallery, None, [gallery, style, shown], queue=False, show_progress="hidden", **common.PRIVATE)
     start.click(run, inputs, outputs, api_name="fixed", show_progress_on=slider, **common.HEAVY)
