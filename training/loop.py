@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 
-def train(step, modules, *, minutes, learning_rate, run, validate=None, log_every=100, save_every=300.0):
+def train(step, modules, *, minutes, learning_rate, run, validate=None, log_every=100, save_every=300.0, optimizer=None):
     """Minimise step(i, progress)["total"] for a number of minutes; go on from the state in `run` if there is one.
 
     step: called with the iteration and the part of the time that is over, returns {"total": tensor, other names: tensors}.
@@ -21,7 +21,7 @@ def train(step, modules, *, minutes, learning_rate, run, validate=None, log_ever
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
     parameters = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, learning_rate, betas=(0.9, 0.99))
+    optimizer = optimizer or torch.optim.Adam(parameters, learning_rate, betas=(0.9, 0.99))
     iteration, before = 0, 0.0
     if (run / "state.pt").exists():
         state = torch.load(run / "state.pt", weights_only=True)

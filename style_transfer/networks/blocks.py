@@ -52,10 +52,17 @@ class Conv(nn.Conv2d):
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance normalisation with scale and shift (Ulyanov et al. 2016)."""
+    """Instance normalisation with scale and shift (Ulyanov et al. 2016).
+
+    Batch normalisation of one picture at a time is the same and, unlike PyTorch's own, leaves channels_last as it is: a
+    training step on a CPU takes less than half of the time.
+    """
 
     def __init__(self, channels):
         super().__init__(channels, affine=True)
+
+    def forward(self, x):
+        return torch.cat([F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)])
 
 
 class ResidualBlock(nn.Module):
