@@ -19,12 +19,14 @@ from safetensors.torch import save_file
 from .errors import CheckpointError
 from .networks.decoder import Decoder
 from .networks.johnson import Johnson
+from .networks.multimodal import Multimodal
 from .networks.vgg import VGG
 
 FOLDER = Path(os.environ.get("STYLE_TRANSFER_CHECKPOINTS", Path(__file__).resolve().parent.parent / "checkpoints"))
 FORMAT = "style-transfer-1"
-ARCHITECTURES = {"vgg": VGG, "decoder": Decoder, "johnson": Johnson}
-FAMILIES = {"vgg": "encoder", "decoder": "decoder", "johnson": "johnson"}  # where a header does not name one
+ARCHITECTURES = {"vgg": VGG, "decoder": Decoder, "johnson": Johnson, "multimodal": Multimodal}
+FAMILIES = {"vgg": "encoder", "decoder": "decoder", "johnson": "johnson",
+            "multimodal": "multimodal"}  # where a header does not name one
 INDEX = "index.json"
 
 

@@ -1,14 +1,16 @@
-"""One network, one style, one pass: Johnson's networks."""
+"""One network, one style, one pass: Johnson's networks and Multimodal Transfer."""
 
 import torch
+import torch.nn.functional as F
 
 from . import checkpoints
 from . import device as devices
 from .color import keep_content_colors, match_color
 from .errors import CheckpointError, InputError
 from .images import fit, resize
+from .networks.multimodal import Multimodal
 
-FAMILIES = ("johnson",)
+FAMILIES = ("johnson", "multimodal")
 SMALLEST = 16  # pixels
 LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 
@@ -28,24 +30,30 @@ def _path(style):
     return path
 
 
-@torch.no_grad()
-def stylize(content, style, strength=1.0, preserve_color=False, *, size=None, device=None):
-    """Paint a picture in the style that a network was trained for.
+def _paint(network, content):
+    """All pictures that a network makes of [1, 3, H, W]; the last has the content's size."""
+    if not isinstance(network, Multimodal):
+        return [network(content)]
+    height, width = content.shape[2:]
+    side = 4 * network.multiple  # its first subnet sees a quarter of each side
+    padded = F.pad(content, (0, -width % side, 0, -height % side), mode="replicate")
+    pictures = network(F.avg_pool2d(padded, 4))
+    return [x[:, :, :-(-height // k), :-(-width // k)] for x, k in zip(pictures, (4, 2, 1))]
 
-    content: [1, 3, H, W], sRGB in [0, 1]; style: a name that `styles` gives, or a path to a weight file.
-    strength: 0 (the content) to 1, a blend of input and output; preserve_color: False, "luminance" (True; the content's
-    colours under the result's luminance) or "match" (the result's colours matched to the content's).
-    size: long side of the result in pixels, None = the content's.
-    Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
+
+@torch.no_grad()
+def outputs(content, style, *, size=None, device=None):
+    """All pictures that a style's network makes: one of Johnson's, three of Multimodal Transfer (section 3.2).
+
+    content: [1, 3, H, W], sRGB in [0, 1]; style: a name that `styles` gives, or a path to a weight file;
+    size: long side of the last in pixels, None = the content's.
+    Returns a list of [1, 3, h, w] on the CPU, in [0, 1]; the sides of Multimodal Transfer's are a quarter, half and all of
+    the content's. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
     """
     if content.ndim != 4 or content.shape[:2] != (1, 3):
         raise InputError(f"The content must be one picture [1, 3, H, W], not {list(content.shape)}.")
     if not torch.isfinite(content).all():
         raise InputError("The content holds values that are not numbers: save it again as a PNG or JPEG.")
-    if not 0 <= strength <= 1:
-        raise InputError("The strength must lie between 0 and 1.")
-    if preserve_color not in (False, True, "luminance", "match"):
-        raise InputError('preserve_color is False, "luminance" or "match".')
     if size is not None:
         content = resize(content, fit(*content.shape[2:], size))
     height, width = content.shape[2:]
@@ -56,10 +64,31 @@ def stylize(content, style, strength=1.0, preserve_color=False, *, size=None, de
     if type(network) not in (checkpoints.ARCHITECTURES[family] for family in FAMILIES):
         raise InputError(f"{style} is no network of a fixed style.")
     with devices.autocast(where):
-        image = network(content.to(where)).float().cpu()
-    if not torch.isfinite(image).all():
+        pictures = [image.float().cpu() for image in _paint(network, content.to(where))]
+    if not all(torch.isfinite(image).all() for image in pictures):
         raise CheckpointError(f"The network of {style} gave values that are not numbers: fetch or train it again.")
-    image = image.clamp(0, 1)
+    return [image.clamp(0, 1).contiguous() for image in pictures]
+
+
+def stylize(content, style, strength=1.0, preserve_color=False, *, size=None, device=None):
+    """Paint a picture in the style that a network was trained for.
+
+    content: [1, 3, H, W], sRGB in [0, 1]; style: a name that `styles` gives, or a path to a weight file.
+    strength: 0 (the content) to 1, a blend of input and output; preserve_color: False, "luminance" (True; the content's
+    colours under the result's luminance) or "match" (the result's colours matched to the content's).
+    size: long side of the result in pixels, None = the content's.
+    Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
+    """
+    return blend(content, outputs(content, style, size=size, device=device)[-1], strength, preserve_color)
+
+
+def blend(content, image, strength=1.0, preserve_color=False):
+    """A network's picture with the content's colours and mixed with it, as `stylize` says; content is resized to it."""
+    if not 0 <= strength <= 1:
+        raise InputError("The strength must lie between 0 and 1.")
+    if preserve_color not in (False, True, "luminance", "match"):
+        raise InputError('preserve_color is False, "luminance" or "match".')
+    content = resize(content, image.shape[2:])
     if preserve_color == "match":
         image = match_color(image, content)
     elif preserve_color:

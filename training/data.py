@@ -1,4 +1,4 @@
-"""Training pictures: folders decoded once into memory as uint8, random crops made from them."""
+"""Training pictures: folders decoded into memory as uint8 where they fit, read as they are needed where they do not."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+MEMORY = 8e9  # bytes that decoded pictures may take
+ASPECT = 1.4  # of a usual picture, for the estimate of these bytes
 
 
 def _decode(path, short_side):
@@ -27,55 +29,77 @@ def _decode(path, short_side):
 
 
 class Pictures:
-    """All pictures of some folders (searched recursively) in memory.
+    """All pictures of some folders (searched recursively).
 
-    folders: paths; short_side: larger pictures are reduced to it, pixels; broken files are skipped and counted.
+    folders: paths; short_side: larger pictures are reduced to it, pixels; memory: bytes that they may take, else they are
+    read from their files each time. device: where the decoded ones lie. share: (number of this process, number of
+    processes). Broken files are skipped and counted in `broken`.
+    Raises SystemExit where there is no picture.
     """
 
-    def __init__(self, *folders, short_side=272):
-        paths = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
-        with ThreadPoolExecutor() as pool:
-            decoded = list(pool.map(lambda p: _decode(p, short_side), paths))
-        self.items = [x for x in decoded if x is not None]
-        self.paths = [p for p, x in zip(paths, decoded) if x is not None]
-        self.broken = len(decoded) - len(self.items)
-        if not self.items:
+    def __init__(self, *folders, short_side=272, memory=MEMORY, device="cpu", share=(0, 1)):
+        self.short_side, self.device, self.share, self.broken = short_side, device, share, 0
+        self.paths = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+        self.items = None
+        if len(self.paths) * 3 * ASPECT * short_side ** 2 <= memory:
+            with ThreadPoolExecutor() as pool:
+                decoded = list(pool.map(lambda p: _decode(p, short_side), self.paths))
+            self.paths = [p for p, x in zip(self.paths, decoded) if x is not None]
+            self.items = [x.to(device) for x in decoded if x is not None]
+            self.broken = len(decoded) - len(self.items)
+        if not self.paths:
             raise SystemExit(f"no picture that can be read in {', '.join(map(str, folders))}")
 
     def split(self, held_out, seed=0):
         """Two disjoint sets, the second with `held_out` pictures drawn at random."""
-        order = list(range(len(self.items)))
+        order = list(range(len(self.paths)))
         random.Random(seed).shuffle(order)
         parts = []
         for chosen in (order[held_out:], order[:held_out]):
             part = object.__new__(Pictures)
-            part.items, part.paths, part.broken = [self.items[i] for i in chosen], [self.paths[i] for i in chosen], 0
+            vars(part).update(vars(self), paths=[self.paths[i] for i in chosen], broken=0,
+                              items=self.items and [self.items[i] for i in chosen])
             parts.append(part)
         return parts
 
     def __len__(self):
-        return len(self.items)
+        return len(self.paths)
 
-    def crops(self, count, size, rng, scale=(1.0, 1.8), jitter=0.0, device="cpu"):
+    @property
+    def workers(self):
+        """Threads that reading takes: none for what lies in memory."""
+        return 0 if self.items else 4
+
+    def _draw(self, rng):
+        """A picture [3, H, W], uint8, drawn at random."""
+        for _ in range(100):
+            index = rng.randrange(len(self))
+            x = self.items[index] if self.items else _decode(self.paths[index], self.short_side)
+            if x is not None:
+                return x.to(self.device)
+            self.broken += 1
+        raise SystemExit(f"100 files in a row were no pictures, the last of them {self.paths[index]}")
+
+    def crops(self, count, size, rng, scale=(1.0, 1.8), jitter=0.0, share=None):
         """[count, 3, size, size] in [0, 1]: random squares, `scale` times larger and reduced, mirrored half of the time.
 
-        jitter: largest relative change of brightness, contrast and saturation.
+        jitter: largest relative change of brightness, contrast and saturation. In several processes each gets its share.
         """
-        out = []
-        for _ in range(count):
-            x = self.items[rng.randrange(len(self.items))].to(device)
-            side = min(round(size * rng.uniform(*scale)), *x.shape[1:])
-            top, left = rng.randint(0, x.shape[1] - side), rng.randint(0, x.shape[2] - side)
-            x = x[None, :, top:top + side, left:left + side].float()
-            if side != size:
-                x = F.interpolate(x, (size, size), mode="bilinear", antialias=side > size, align_corners=False)
-            out.append(x.flip(3) if rng.random() < 0.5 else x)
-        x = torch.cat(out) / 255
+        number, processes = share or self.share
+        seeds = [rng.getrandbits(64) for _ in range(count)][number::processes]
+        return torch.cat([self._crop(size, random.Random(seed), scale, jitter) for seed in seeds]).clamp_(0, 1).contiguous(
+            memory_format=torch.channels_last)
+
+    def _crop(self, size, rng, scale, jitter):
+        x = self._draw(rng)
+        side = min(round(size * rng.uniform(*scale)), *x.shape[1:])
+        top, left = rng.randint(0, x.shape[1] - side), rng.randint(0, x.shape[2] - side)
+        x = x[None, :, top:top + side, left:left + side].float() / 255
+        if side != size:
+            x = F.interpolate(x, (size, size), mode="bilinear", antialias=side > size, align_corners=False)
+        x = x.flip(3) if rng.random() < 0.5 else x
         if jitter:
-            def factors():
-                return torch.tensor([rng.uniform(1 - jitter, 1 + jitter) for _ in range(count)],
-                                    device=device).view(-1, 1, 1, 1)
-            x = x * factors()
-            x = (x - x.mean((1, 2, 3), keepdim=True)) * factors() + x.mean((1, 2, 3), keepdim=True)
-            x = (x - x.mean(1, keepdim=True)) * factors() + x.mean(1, keepdim=True)
-        return x.clamp(0, 1).contiguous(memory_format=torch.channels_last)
+            x = x * rng.uniform(1 - jitter, 1 + jitter)
+            x = (x - x.mean()) * rng.uniform(1 - jitter, 1 + jitter) + x.mean()
+            x = (x - x.mean(1, keepdim=True)) * rng.uniform(1 - jitter, 1 + jitter) + x.mean(1, keepdim=True)
+        return x

@@ -1,6 +1,6 @@
 """Train the five reconstruction decoders of WCT on the compact encoder (Li et al. 2017, section 3.1).
 
-    python -m training.decoders --pictures PHOTOS PAINTINGS [--minutes 30]
+    python -m training.decoders --pictures PHOTOS PAINTINGS [--steps 10000]
 
 Each step trains one of the decoders 2 to 5. Loss: ||I - D(E(I))||^2 on features as they are, and lambda ||F - E(D(F))||^2
 on features F = WCT(E(I), E(J)), because that is what the decoders are used on. The logarithm of both is taken: the levels
@@ -9,14 +9,13 @@ be when the decoders are used. Decoder 1 is one convolution, so least squares gi
 """
 
 import argparse
-import random
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from style_transfer import checkpoints, device
+from style_transfer import checkpoints
 from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import wct
@@ -71,64 +70,58 @@ def main():
     p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
     p.add_argument("--levels", type=int, nargs="+", default=list(SHARE), choices=list(SHARE), help="train these only")
-    p.add_argument("--minutes", type=float, default=30)
-    p.add_argument("--learning-rate", type=float, default=3e-3)
     p.add_argument("--feature-weight", type=float, default=0.3, help="lambda")
-    p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--crop", type=int, default=208, help="side of the crops, pixels, a multiple of 16")
     p.add_argument("--start", type=Path, help="state.pt of training.distill's second phase: go on from its decoders")
-    p.add_argument("--run", type=Path, default=Path("runs/decoders"))
-    p.add_argument("--device")
-    p.add_argument("--seed", type=int, default=0)
+    loop.arguments(p, steps=10000, learning_rate=3e-3, batch=8, crop=208, run="runs/decoders")
     a = p.parse_args()
 
-    where, rng = device.pick(a.device), random.Random(a.seed)
+    accelerator = loop.accelerator(a.run, a.device)
+    where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
-    pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
-    test = held_out.crops(24, a.crop, random.Random(1), device=where)
+    pictures, held_out = Pictures(*a.pictures, device=where, share=share).split(HELD_OUT)
+    test = held_out.crops(24, a.crop, loop.seeded(1, 0), share=(0, 1))
     encoder = checkpoints.load(a.encoder, where)
-    decoders = new_decoders(encoder, pictures.crops(32, 144, random.Random(2), device=where))
+    decoders = new_decoders(encoder, pictures.crops(32, 144, loop.seeded(2, 0), share=(0, 1)))
     if a.start:
         state = torch.load(a.start, map_location=where, weights_only=True)["modules"]["decoders"]
         decoders.load_state_dict(state)
     decoders = decoders.to(where, memory_format=torch.channels_last)
-    part = max(1, a.batch // 4)  # of the batch is transformed; its second pass through the encoder is what costs time
 
-    def step(_, progress):
-        if progress > 0.65:
+    def step(iteration, image, rng):
+        if iteration > 0.65 * a.steps:
             decoders.eval()
         level = rng.choices(a.levels, [SHARE[n] for n in a.levels])[0]
-        layer = f"relu{level}_1"
-        with device.autocast(where):
-            image = pictures.crops(a.batch, a.crop, rng, device=where)
-            with torch.no_grad():
-                features = encoder(image, [layer])[layer].float()
-                stylized = transformed(features[:part], features[part:2 * part], rng)
-            output = decoders[str(level)]({layer: torch.cat([features[part:], stylized])}).float()
-            pixel = F.mse_loss(output[:-part], image[part:]) / image.var()
-            feature = relative_error(encoder(output[-part:], [layer])[layer], stylized)
+        layer, part = f"relu{level}_1", max(1, len(image) // 4)  # is transformed; its second pass through the encoder is slow
+        with torch.no_grad():
+            features = encoder(image, [layer])[layer].float()
+            stylized = transformed(features[:part], features[part:2 * part], rng)
+        output = decoders[str(level)]({layer: torch.cat([features[part:], stylized])}).float()
+        pixel = F.mse_loss(output[:-part], image[part:]) / image.var()
+        feature = relative_error(encoder(output[-part:], [layer])[layer], stylized)
         total = (pixel + 1e-6).log() + a.feature_weight * (feature + 1e-6).log()
         return {"total": total, f"pixel{level}": pixel, f"feature{level}": feature}
 
-    @torch.no_grad()
     def validate():
         features, training = encoder(test, [f"relu{level}_1" for level in SHARE]), decoders.training
         decoders.eval()
         result = {f"psnr{level}": psnr(decoders[str(level)](features), test) for level in SHARE}
         decoders.train(training)
-        return result
+        return result, None
 
-    result = loop.train(step, {"decoders": decoders}, minutes=a.minutes, learning_rate=a.learning_rate, run=a.run,
-                        validate=validate)
-    finished = {1: first_decoder(encoder, pictures.crops(64, 96, random.Random(3), device=where))}
+    result = loop.train(accelerator, lambda rng: pictures.crops(a.batch, a.crop, rng), step, {"decoders": decoders},
+                        torch.optim.Adam(decoders.parameters(), a.learning_rate), steps=a.steps, run=a.run,
+                        schedule=lambda i: loop.cosine(i, a.steps), seed=a.seed, resume=a.resume, validate=validate,
+                        workers=pictures.workers, save_every=a.save_every)
+    if not accelerator.is_main_process:
+        return
+    finished = {1: first_decoder(encoder, pictures.crops(64, 96, loop.seeded(3, 0), share=(0, 1)))}
     finished |= {level: decoders[str(level)].fold() for level in SHARE}
     for level, decoder in finished.items():
-        training = dict(minutes=result["minutes"], steps=result["steps"], losses=result["losses"]) if level > 1 else {}
         checkpoints.save(a.output / f"wct-decoder-{level}.safetensors", decoder, name=f"wct-decoder-{level}",
                          title=f"WCT decoder from relu{level}_1", family="wct", license="mit",
                          encoder=checkpoints.fingerprint(encoder),
                          trained_on=f"{len(pictures)} pictures", command="python -m training.decoders", device=str(where),
-                         **training)
+                         **(result if level > 1 else {}))
 
 
 if __name__ == "__main__":

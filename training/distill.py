@@ -16,14 +16,13 @@ training/decoders.py trains the decoders that ship, once the encoder is frozen; 
 """
 
 import argparse
-import random
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from style_transfer import checkpoints, device
+from style_transfer import checkpoints
 from style_transfer.networks.vgg import COMPACT, VGG
 from training import loop, teachers
 from training.data import Pictures
@@ -66,27 +65,22 @@ def main():
     p.add_argument("--vgg19", help="VGG-19's features (.safetensors or .pth), or \"hub\" to fetch torchvision's")
     p.add_argument("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5")
     p.add_argument("-o", "--output", type=Path, required=True)
-    p.add_argument("--layerwise-minutes", type=float, default=8)
-    p.add_argument("--minutes", type=float, default=25)
-    p.add_argument("--learning-rate", type=float, default=1e-3)
-    p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--crop", type=int, default=144, help="side of the crops, pixels")
+    p.add_argument("--layerwise-steps", type=int, default=3000)
     p.add_argument("--vgg-share", type=float, default=0.25, help="part of each batch that the full VGG-19 looks at")
     p.add_argument("--pixel-weight", type=float, default=0.4,
                    help="of the reconstruction by the decoders, whose logarithm counts: levels 1 to 5 differ a hundredfold")
     p.add_argument("--start", type=Path, help="an encoder file to go on from, instead of random weights and phase 1")
-    p.add_argument("--run", type=Path, default=Path("runs/encoder"))
-    p.add_argument("--device")
-    p.add_argument("--seed", type=int, default=0)
+    loop.arguments(p, steps=8000, learning_rate=1e-3, batch=16, crop=144, run="runs/encoder")
     a = p.parse_args()
     if not (a.vgg19 or a.compact_teacher):
         p.error("name a teacher: --vgg19, --compact-teacher or both")
 
-    where, rng = device.pick(a.device), random.Random(a.seed)
+    accelerator = loop.accelerator(a.run, a.device)
+    where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
-    pictures, held_out = Pictures(*a.pictures).split(HELD_OUT)
-    print(f"{len(pictures)} pictures, {len(held_out)} held out", flush=True)
-    test = held_out.crops(24, a.crop, random.Random(1), device=where)
+    pictures, held_out = Pictures(*a.pictures, device=where, share=share).split(HELD_OUT)
+    accelerator.print(f"{len(pictures)} pictures, {len(held_out)} held out", flush=True)
+    test = held_out.crops(24, a.crop, loop.seeded(1, 0), share=(0, 1))
     if a.start:
         student = checkpoints.load(a.start, where).requires_grad_(True).train()
     else:
@@ -112,43 +106,39 @@ def main():
         losses = {n: relative_error(projections[n](own[n][:len(part)]), large_features[n]) for n in projected}
         return losses | {n: relative_error(own[n], compact_features[n]) for n in direct}
 
-    def batch():
-        return pictures.crops(a.batch, a.crop, rng, jitter=0.2, device=where)
+    def draw(rng):
+        return pictures.crops(a.batch, a.crop, rng, jitter=0.2)
 
-    def phase_1(_, progress):
-        with device.autocast(where):
-            image = batch()
-            with torch.no_grad():
-                activations = compact(image, student.layers)
-            losses = layer_losses(student, activations, image)
-        return {"total": sum(losses.values())}
+    def phase_1(_, image, rng):
+        with torch.no_grad():
+            activations = compact(image, student.layers)
+        return {"total": sum(layer_losses(student, activations, image).values())}
 
-    def phase_2(iteration, progress):
+    def phase_2(iteration, image, rng):
         level = rng.choice(list(decoders))
         layer = f"relu{level}_1"
-        with device.autocast(where):
-            image = batch()
-            own = student(image, {*projected, *direct, layer})
-            losses = end_to_end(image, a.vgg_share, own)
-            code = own if iteration > 500 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
-            pixel = F.mse_loss(decoders[level](code).float(), image) / image.var()
+        own = student(image, {*projected, *direct, layer})
+        losses = end_to_end(image, a.vgg_share, own)
+        code = own if iteration > 500 else {layer: own[layer].detach()}  # an untrained decoder teaches nothing
+        pixel = F.mse_loss(decoders[level](code).float(), image) / image.var()
         return {"total": sum(losses.values()) + a.pixel_weight * pixel.log(), **losses, f"pixel{level}": pixel}
 
-    @torch.no_grad()
     def error_against_compact():
-        if compact is None:
-            return {}
         names = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
         own, target = student(test, names), compact(test, names)
-        return {n: float(relative_error(own[n], target[n])) for n in names}
+        return {n: float(relative_error(own[n], target[n])) for n in names}, None
 
-    @torch.no_grad()
     def validate():
-        return {n: float(v) for n, v in end_to_end(test).items()}
+        return {n: float(v) for n, v in end_to_end(test).items()}, None
 
-    if compact is not None and a.layerwise_minutes and not a.start:
-        loop.train(phase_1, {"student": student}, minutes=a.layerwise_minutes, learning_rate=2 * a.learning_rate,
-                   run=a.run / "layerwise", validate=error_against_compact)
+    def train(step, modules, steps, rate, folder, validate):
+        parameters = [p for module in modules.values() for p in module.parameters()]
+        return loop.train(accelerator, draw, step, modules, torch.optim.Adam(parameters, rate), steps=steps,
+                          run=a.run / folder, schedule=lambda i: loop.cosine(i, steps), seed=a.seed, resume=a.resume,
+                          validate=validate, workers=pictures.workers, save_every=a.save_every)
+
+    if compact is not None and a.layerwise_steps and not a.start:
+        train(phase_1, {"student": student}, a.layerwise_steps, 2 * a.learning_rate, "layerwise", error_against_compact)
     with torch.no_grad():
         for name, projection in projections.items():  # start at the least-squares solution
             features, target = student(test, [name])[name], large(test, [name])[name] / spread[name]
@@ -156,13 +146,14 @@ def main():
             projection.weight.copy_(weight[:, :, None, None])
             projection.bias.copy_(bias)
     decoders = new_decoders(student, test).to(where, memory_format=torch.channels_last)
-    result = loop.train(phase_2, {"student": student, "projections": projections, "decoders": decoders},
-                        minutes=a.minutes, learning_rate=a.learning_rate, run=a.run / "end-to-end", validate=validate)
+    result = train(phase_2, {"student": student, "projections": projections, "decoders": decoders}, a.steps, a.learning_rate,
+                   "end-to-end", validate)
+    if not accelerator.is_main_process:
+        return
     checkpoints.save(a.output, student, name="encoder", title="Compact encoder", license="mit",
                      trained_on=f"{len(pictures)} pictures",
                      teachers=[Path(path).name for path in (a.vgg19, a.compact_teacher) if path],
-                     command="python -m training.distill", device=str(where), minutes=result["minutes"] + a.layerwise_minutes,
-                     steps=result["steps"], losses=result["losses"])
+                     command="python -m training.distill", device=str(where), layerwise_steps=a.layerwise_steps, **result)
 
 
 if __name__ == "__main__":

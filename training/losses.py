@@ -1,5 +1,6 @@
-"""Losses that only training needs."""
+"""Losses that training needs: differences of feature maps, each relative to its target, so that one weight serves all."""
 
+import torch
 import torch.nn.functional as F
 
 from style_transfer.losses import gram_matrix
@@ -7,6 +8,7 @@ from style_transfer.transforms import mean_and_deviation
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
+MOMENTS = 10.0  # weight of means and deviations beside Gram matrices
 
 
 def relative_error(prediction, target):
@@ -21,28 +23,61 @@ def normalized(features):
 
 
 def content_loss(output, content):
-    """Mean squared difference of instance-normalised features, averaged over CONTENT_LAYERS as far as given."""
-    layers = [n for n in CONTENT_LAYERS if n in content]
-    return sum(F.mse_loss(normalized(output[n]), normalized(content[n])) for n in layers) / len(layers)
+    """Mean squared difference of instance-normalised features {layer: [N, C, H, W]}, averaged over the layers of `content`."""
+    return sum(F.mse_loss(normalized(output[n]), normalized(f)) for n, f in content.items()) / len(content)
+
+
+def statistics(features, layers):
+    """{layer: (Gram matrix, mean, deviation)} of feature maps."""
+    return {n: (gram_matrix(features[n]), *mean_and_deviation(features[n])) for n in layers}
 
 
 def style_loss(output, style):
-    """Squared difference of means and deviations over the style's energy, averaged over layers and pictures."""
+    """Squared difference of means and deviations over the style's energy, averaged over layers and pictures.
+
+    output: {layer: [N, C, H, W]}; style: what `statistics` gives of one painting or of N.
+    """
     total = 0.0
-    layers = [n for n in STYLE_LAYERS if n in output]
-    for name in layers:
-        (mu, sigma), (mu_s, sigma_s) = mean_and_deviation(output[name]), mean_and_deviation(style[name])
+    for name, (_, mu_s, sigma_s) in style.items():
+        mu, sigma = mean_and_deviation(output[name])
         difference = (mu - mu_s).pow(2).sum((1, 2, 3)) + (sigma - sigma_s).pow(2).sum((1, 2, 3))
         energy = mu_s.pow(2).sum((1, 2, 3)) + sigma_s.pow(2).sum((1, 2, 3))
         total = total + (difference / (energy + 1e-4)).mean()
-    return total / len(layers)
+    return total / len(style)
 
 
 def gram_loss(output, style):
-    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures."""
+    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures; as `style_loss`."""
     total = 0.0
-    layers = [n for n in STYLE_LAYERS if n in output]
-    for name in layers:
-        gram, target = gram_matrix(output[name]), gram_matrix(style[name])
-        total = total + ((gram - target).pow(2).sum((1, 2)) / (target.pow(2).sum((1, 2)) + 1e-4)).mean()
-    return total / len(layers)
+    for name, (target, _, _) in style.items():
+        difference = (gram_matrix(output[name]) - target).pow(2).sum((1, 2))
+        total = total + (difference / (target.pow(2).sum((1, 2)) + 1e-4)).mean()
+    return total / len(style)
+
+
+def hierarchical(losses, weights=(1.0, 0.5, 0.25)):
+    """sum_k lambda_k L_k over the losses of the three subnets; Wang et al. 2017, equation 4."""
+    return sum(weight * loss for weight, loss in zip(weights, losses))
+
+
+class PerceptualLoss:
+    """Feature reconstruction and style reconstruction against one painting (Johnson et al. 2016, section 3.2).
+
+    Deviations from the paper: content compares instance-normalised features, style means and deviations beside Gram
+    matrices, each layer relative to the painting's energy, so that one pair of weights serves every painting.
+    extractor: a VGG; painting: [1, 3, H, W]; of the layers named those count that the extractor has.
+    """
+
+    @torch.no_grad()
+    def __init__(self, extractor, painting, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS):
+        self.extractor = extractor
+        self.content_layers = [n for n in content_layers if n in extractor.layers]
+        style_layers = [n for n in style_layers if n in extractor.layers]
+        self.style = statistics(extractor(painting, style_layers), style_layers)
+
+    def __call__(self, output, image):
+        """Content and style loss of pictures [N, 3, H, W] in [0, 1] made of the photographs `image`."""
+        features = self.extractor(output, {*self.style, *self.content_layers})
+        with torch.no_grad():
+            content = self.extractor(image, self.content_layers)
+        return content_loss(features, content), gram_loss(features, self.style) + MOMENTS * style_loss(features, self.style)

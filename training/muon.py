@@ -36,7 +36,8 @@ class Muon(torch.optim.Optimizer):
                     tall = max(1.0, update.shape[0] / update.shape[1])
                     p.add_(update.view_as(p), alpha=-group["lr"] * tall ** 0.5)
                 else:
-                    first, second = state.setdefault("first", torch.zeros_like(p)), state.setdefault("second", torch.zeros_like(p))
+                    first = state.setdefault("first", torch.zeros_like(p))
+                    second = state.setdefault("second", torch.zeros_like(p))
                     state["steps"] = steps = state.get("steps", 0) + 1
                     beta1, beta2 = group["betas"]
                     first.lerp_(p.grad, 1 - beta1)
