@@ -1,6 +1,8 @@
 """Stylise every content with every style of two folders, for measuring quality: OUTPUT/CONTENT__STYLE.png.
 
     python -m benchmarks.pairs CONTENTS STYLES OUTPUT --method adain --alpha 1.0
+
+With --method fixed a style is the network that has the painting's file name.
 """
 
 import argparse
@@ -15,7 +17,7 @@ def main():
     p.add_argument("contents", type=Path)
     p.add_argument("styles", type=Path)
     p.add_argument("output", type=Path)
-    p.add_argument("--method", choices=("adain", "wct", "gatys"), default="adain")
+    p.add_argument("--method", choices=("adain", "wct", "gatys", "fixed"), default="adain")
     p.add_argument("--alpha", type=float, default=1.0, help="AdaIN and WCT")
     p.add_argument("--beta", type=float, help="Gatys, for an alpha of 1; default: the program's")
     p.add_argument("--size", type=int, default=512)
@@ -34,6 +36,8 @@ def main():
         if a.method == "gatys":
             for step in st.gatys.optimize(pictures[content], [pictures[style]], **({"beta": a.beta} if a.beta else {})):
                 image = step.image
+        elif a.method == "fixed":
+            image = st.fixed.stylize(pictures[content], style.stem)
         else:
             if style not in encoded:
                 encoded[style] = st.arbitrary.encode(pictures[style], a.method)

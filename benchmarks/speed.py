@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.reference import Reference
-from style_transfer import arbitrary, checkpoints, device, gatys
+from style_transfer import arbitrary, checkpoints, device, fixed, gatys
 from style_transfer.networks.decoder import Decoder
+from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.vgg import VGG, VGG19
 from style_transfer.transforms import adain
 
@@ -60,7 +61,7 @@ def main():
     torch.manual_seed(0)
     full = VGG(**VGG19).requires_grad_(False).to(memory_format=torch.channels_last)
     full_decoder = Decoder(4, full.depths, full.widths).requires_grad_(False).to(memory_format=torch.channels_last)
-    compact = checkpoints.shipped("encoder")
+    compact, papers = checkpoints.shipped("encoder"), Johnson().to(memory_format=torch.channels_last).eval()
     print(f"{torch.get_num_threads()} threads, bfloat16 {'used' if device.bf16_is_faster('cpu') else 'not used'} "
           f"by AdaIN and WCT on both sides where float32 is not named\n{'':44s} {'ours':>10s} {'other':>10s}")
     for size in a.sizes:
@@ -82,6 +83,18 @@ def main():
             compare(f"AdaIN, {label}, full VGG-19, float32", lambda: small("adain"), large, a.repeats)
         compare(f"Gatys, one step, {label}, full VGG-19", iterations(compact, content, style, size),
                 iterations(full, content, style, size), a.repeats)
+        style_name = next(s.name for s in fixed.styles() if s.family == "johnson")
+
+        def paint(content=content, style=style_name):
+            return fixed.stylize(content, style, device="cpu")
+
+        @torch.inference_mode()
+        def full_width(content=content):
+            return papers(content).clamp(0, 1)
+
+        compare(f"Fixed style, {label}, full width in float32", paint, full_width, a.repeats)
+        with float32():
+            compare(f"Fixed style, float32, {label}, full width", paint, full_width, a.repeats)
         if a.reference:
             reference = Reference(a.reference)
 

@@ -8,9 +8,11 @@ from . import device as devices
 from .color import keep_content_colors, match_color
 from .errors import CheckpointError, InputError
 from .images import fit, resize
+from .networks.blocks import reflection_pad
 from .networks.multimodal import Multimodal
 
 FAMILIES = ("johnson", "multimodal")
+MARGIN = 16  # pixels that are painted around the picture and cut off
 SMALLEST = 16  # pixels
 LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 
@@ -31,14 +33,21 @@ def _path(style):
 
 
 def _paint(network, content):
-    """All pictures that a network makes of [1, 3, H, W]; the last has the content's size."""
-    if not isinstance(network, Multimodal):
-        return [network(content)]
+    """All pictures that a network makes of [1, 3, H, W]; the last has the content's size.
+
+    The content is reflected at its edges, and what is painted there cut off: what a network sees of its own padding
+    would be a frame around the picture.
+    """
+    several = isinstance(network, Multimodal)
+    reductions = (4, 2, 1) if several else (1,)  # of the outputs' sides; the first subnet sees a quarter of the content's
+    margin = MARGIN * reductions[0]
     height, width = content.shape[2:]
-    side = 4 * network.multiple  # its first subnet sees a quarter of each side
-    padded = F.pad(content, (0, -width % side, 0, -height % side), mode="replicate")
-    pictures = network(F.avg_pool2d(padded, 4))
-    return [x[:, :, :-(-height // k), :-(-width // k)] for x, k in zip(pictures, (4, 2, 1))]
+    padded = reflection_pad(content, margin)
+    side = network.multiple * reductions[0]
+    padded = F.pad(padded, (0, -padded.shape[3] % side, 0, -padded.shape[2] % side), mode="replicate")
+    pictures = network(F.avg_pool2d(padded, 4)) if several else [network(padded)]
+    return [x[:, :, margin // k:margin // k - -height // k, margin // k:margin // k - -width // k]
+            for x, k in zip(pictures, reductions)]
 
 
 @torch.no_grad()

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from style_transfer.networks.blocks import reflection_pad
+from style_transfer.networks.blocks import InstanceNorm, reflection_pad
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.johnson import Johnson
+from style_transfer.networks.multimodal import Multimodal
 from style_transfer.networks.vgg import COMPACT, VGG, VGG16, VGG19
 
 
@@ -106,3 +107,94 @@ def test_johnsons_network_takes_any_size(size):
     image = torch.rand(1, 3, *size)
     output = Johnson(width=4, blocks=2)(image)
     assert output.shape == image.shape and torch.isfinite(output).all()
+
+
+def test_instance_normalisation_is_pytorchs_and_keeps_the_layout():
+    ours, theirs = InstanceNorm(5), torch.nn.InstanceNorm2d(5, affine=True)
+    with torch.no_grad():
+        for name, value in theirs.named_parameters():
+            value.copy_(torch.randn(5))
+            dict(ours.named_parameters())[name].copy_(value)
+    x = torch.rand(3, 5, 8, 6).contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(ours(x), theirs(x), atol=1e-5)
+    assert ours(x).is_contiguous(memory_format=torch.channels_last)
+
+
+def receptive_field(layers, position):
+    """First and last input pixel that an output pixel sees through ("conv", kernel, stride) and ("up",), in order."""
+    low = high = position
+    for kind, *arguments in reversed(layers):
+        if kind == "up":
+            low, high = low // 2, high // 2
+        else:
+            kernel, stride = arguments
+            low, high = low * stride - kernel // 2, high * stride + kernel // 2
+    return low, high
+
+
+DOWN = [("conv", 9, 1), ("conv", 3, 2), ("conv", 3, 2)]
+UP = [("up",), ("conv", 3, 1), ("up",), ("conv", 3, 1)]
+NETWORKS = {
+    "johnson": (lambda: Johnson(width=2), [*DOWN, *10 * [("conv", 3, 1)], *UP, ("conv", 9, 1)]),
+    "style": (lambda: Multimodal((2, 2, 2)).style, [*DOWN, *12 * [("conv", 3, 1)], *UP, ("conv", 3, 1)]),
+    "enhance": (lambda: Multimodal((2, 2, 2)).enhance,
+                [*DOWN, ("conv", 3, 2), *12 * [("conv", 3, 1)], ("up",), ("conv", 3, 1), *UP, ("conv", 9, 1)]),
+    "refine": (lambda: Multimodal((2, 2, 2)).refine, [*DOWN, *6 * [("conv", 3, 1)], *UP, ("conv", 3, 1)]),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_receptive_fields_are_those_of_the_papers_tables(name, monkeypatch):
+    """Without normalisation, which sees all, an output pixel depends on just the pixels that the table's layers reach."""
+    build, layers = NETWORKS[name]
+    monkeypatch.setattr(InstanceNorm, "forward", lambda self, x: x)
+    network = build()
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.05)
+    image = torch.ones(1, 3, 256, 256, requires_grad=True)
+    position = 128
+    network(image)[0, :, position, position].sum().backward()
+    seen = image.grad[0].abs().sum((0, 2)).nonzero().flatten()
+    assert (int(seen[0]), int(seen[-1])) == receptive_field(layers, position)
+
+
+def test_multimodal_transfer_is_the_papers():
+    """Channels of the three subnets and their residual blocks; the luminance block sees one channel."""
+    def convs(module):
+        return [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in module.modules()
+                if isinstance(m, torch.nn.Conv2d)]
+    network = Multimodal()
+    down = [(16, 32, 3, 2), (32, 64, 3, 2)]
+    assert convs(network.style.rgb) == [(3, 16, 9, 1), *down, *6 * [(64, 64, 3, 1)]]
+    assert convs(network.style.luminance) == [(1, 16, 9, 1), *down, *6 * [(64, 64, 3, 1)]]
+    assert convs(network.style.both) == [*6 * [(128, 128, 3, 1)], (128, 64, 3, 1), (64, 32, 3, 1), (32, 3, 3, 1)]
+    assert convs(network.enhance) == [(3, 32, 9, 1), (32, 64, 3, 2), (64, 128, 3, 2), (128, 256, 3, 2),
+                                      *12 * [(256, 256, 3, 1)],
+                                      (256, 128, 3, 1), (128, 64, 3, 1), (64, 32, 3, 1), (32, 3, 9, 1)]
+    assert convs(network.refine) == [(3, 32, 9, 1), (32, 64, 3, 2), (64, 128, 3, 2), *6 * [(128, 128, 3, 1)],
+                                     (128, 64, 3, 1), (64, 32, 3, 1), (32, 3, 3, 1)]
+
+
+def test_multimodal_transfer_gives_three_pictures_of_doubling_sides():
+    network = Multimodal((2, 2, 2))
+    image = torch.rand(2, 3, 16, 24)
+    outputs = network(image)
+    assert [tuple(x.shape) for x in outputs] == [(2, 3, 16, 24), (2, 3, 32, 48), (2, 3, 64, 96)]
+    first, = network(image, outputs=1)
+    assert torch.equal(first, outputs[0])
+    with torch.no_grad():  # the refine subnet's identity: with nothing to add it enlarges
+        network.refine[-1].weight.zero_()
+        network.refine[-1].bias.zero_()
+    *_, middle, last = network(image)
+    enlarged = F.interpolate(middle, scale_factor=2, mode="bilinear", align_corners=False)
+    assert torch.allclose(last, enlarged, atol=1e-6)
+
+
+def test_the_luminance_block_sees_luminance_alone():
+    subnet = Multimodal((2, 2, 2)).style
+    image = torch.rand(1, 3, 16, 16)
+    grey = 0.299 * image[:, 0] + 0.587 * image[:, 1] + 0.114 * image[:, 2]
+    seen = {}
+    subnet.luminance.register_forward_pre_hook(lambda module, inputs: seen.update(x=inputs[0]))
+    subnet(image)
+    assert torch.allclose(seen["x"][:, 0], grey, atol=1e-6)

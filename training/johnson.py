@@ -23,7 +23,7 @@ from training.muon import Muon
 
 WARM_UP = 0.04  # part of the steps in which the network learns to give its input back
 RAMP = 0.3  # part of the steps after which the style has its full weight
-JUDGE = 0.7  # part of the steps after which the full VGG-19 looks as well
+JUDGE = 0.8  # part of the steps after which the full VGG-19 looks as well
 TILE = Path(__file__).resolve().parents[1] / "examples" / "photos" / "pagoda.jpg"
 TILE_SIZE = 512  # long side, pixels
 

@@ -15,6 +15,8 @@ class Johnson(nn.Module):
     width: channels of the first layer, 32 in the paper; blocks: residual blocks, 5 in the paper.
     """
 
+    multiple = 4  # of which the sides are made one by repeating the last line
+
     def __init__(self, width=32, blocks=5):
         super().__init__()
         self.arguments = dict(width=width, blocks=blocks)
@@ -30,7 +32,7 @@ class Johnson(nn.Module):
     def forward(self, image):
         """image: [N, 3, H, W], sRGB in [0, 1], sides of any length. Returns [N, 3, H, W], not clamped."""
         height, width = image.shape[2:]
-        x = F.pad(image, (0, -width % 4, 0, -height % 4), mode="replicate")
+        x = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
         x = F.relu(self.norm1(self.conv1(x)))
         x = F.relu(self.norm2(self.conv2(x)))
         x = F.relu(self.norm3(self.conv3(x)))

@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import hub, images
 from ..errors import InputError, StyleTransferError
-from ..fixed import FAMILIES, stylize
+from ..fixed import FAMILIES, blend, outputs, stylize
 from . import common
 
 MAX_SIZE = 2048
@@ -33,9 +33,22 @@ def _installed():
 
 
 @common.on_gpu(duration=30)
-def _stylize(*arguments, **options):
+def _outputs(content, network):
     with common.sentences():  # here, because only Gradio's own errors come back from ZeroGPU's processes
-        return stylize(*arguments, **options)
+        return outputs(content, network)
+
+
+def _stages(pictures, folder):
+    """What Multimodal Transfer's three subnets made, and what each changed: (file, caption) for a gallery."""
+    names = ("Style", "Enhance", "Refine")
+    shown = [(f"{name} subnet, {max(x.shape[2:])} pixels", x) for name, x in zip(names, pictures)]
+    for name, before, after in zip(names[1:], pictures, pictures[1:]):
+        change = after - images.resize(before, after.shape[2:])
+        shown.append((f"What the {name.lower()} subnet changed, around grey", (0.5 + change).clamp(0, 1)))
+    files = [Path(folder, f"{number}.png") for number in range(len(shown))]
+    for file, (_, picture) in zip(files, shown):
+        images.save(picture, file)
+    return [(str(file), caption) for file, (caption, _) in zip(files, shown)]
 
 
 def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color="off",
@@ -46,13 +59,17 @@ def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color=
             raise InputError("There is no content picture yet: choose the photograph to be painted.")
         content, network = images.load(content, int(size)), hub.find(style).path()
         start = time.perf_counter()
-        image = _stylize(content, network, strength, preserve_color != "off" and preserve_color)
+        pictures = _outputs(content, network)
+        image = blend(content, pictures[-1], strength, preserve_color != "off" and preserve_color)
         seconds = time.perf_counter() - start
         before, after = Path(folder, "photograph.png"), Path(folder, f"{Path(network).stem}.png")
         images.save(content, before)
         images.save(image, after)
         height, width = image.shape[2:]
-        yield str(after), (str(before), str(after)), f"{width} × {height} pixels, {seconds:.2f} s", gr.Row(visible=True)
+        several = len(pictures) > 1
+        stages = gr.Gallery(_stages(pictures, folder) if several else [], visible=several)
+        yield (str(after), (str(before), str(after)), f"{width} × {height} pixels, {seconds:.2f} s", gr.Row(visible=True),
+               stages)
 
 
 def run_if_ready(content, *others):
@@ -60,7 +77,7 @@ def run_if_ready(content, *others):
     if content:
         yield from run(content, *others)
     else:
-        yield [gr.skip()] * 4
+        yield [gr.skip()] * 5
 
 
 def run_batch(files, style, strength, size, preserve_color):
@@ -71,7 +88,8 @@ def run_batch(files, style, strength, size, preserve_color):
         network, done = hub.find(style).path(), []
         for number, file in enumerate(files[:MAX_BATCH]):
             try:
-                image = _stylize(images.load(file, int(size)), network, strength, preserve_color != "off" and preserve_color)
+                content = images.load(file, int(size))
+                image = blend(content, _outputs(content, network)[-1], strength, preserve_color != "off" and preserve_color)
             except (StyleTransferError, gr.Error) as error:
                 gr.Warning(html.escape(f"{Path(file).name}: {error}"))
                 continue
@@ -114,7 +132,9 @@ def build():
                                 label=f"Photographs, {MAX_BATCH} at most")
                 start_all = gr.Button("Paint all")
         with gr.Column(scale=6, min_width=320):
-            outputs = _, slider, status, _ = common.before_and_after()
+            results = _, slider, status, _ = common.before_and_after()
+            results.append(gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
+                                      visible=False, buttons=["fullscreen", "download"]))
             painted = gr.Gallery(label="Painted", columns=3, height="auto", format="png", visible=False,
                                  buttons=["download", "download_all"])
     examples = common.photographs(content)
@@ -122,16 +142,16 @@ def build():
     inputs = [content, style, strength, size, preserve_color]
     if hub.repositories():  # asked when somebody opens the page: the app starts without the network
         gr.on(None, _gallery, None, [gallery, style, shown], queue=False, show_progress="hidden", **common.PRIVATE)
-    start.click(run, inputs, outputs, api_name="fixed", show_progress_on=slider, **common.HEAVY)
+    start.click(run, inputs, results, api_name="fixed", show_progress_on=slider, **common.HEAVY)
 
     def choose(labels, event: gr.SelectData):
         return labels[event.index]
 
     chosen = gallery.select(choose, shown, style, queue=False, show_progress="hidden", **common.PRIVATE)
     # a click on a style or on an example is enough, once there is a photograph
-    chosen.then(run_if_ready, inputs, outputs, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
+    chosen.then(run_if_ready, inputs, results, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
     if examples:
-        examples.load_input_event.then(run, inputs, outputs, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
+        examples.load_input_event.then(run, inputs, results, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
     opened = start_all.click(lambda: gr.Gallery(visible=True), None, painted, queue=False, show_progress="hidden",
                              **common.PRIVATE)
     opened.then(run_batch, [files, *inputs[1:]], [painted, status], show_progress_on=painted, **common.HEAVY, **common.PRIVATE)
