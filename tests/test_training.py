@@ -1,5 +1,6 @@
 """Training: the data, the loop, and every script for a few seconds on small pictures."""
 
+import argparse
 import json
 import os
 import random
@@ -94,6 +95,9 @@ def test_processes_share_a_batch(folder):
     assert torch.equal(whole[0::2], parts[0]) and torch.equal(whole[1::2], parts[1])
 
 
+OPTIONS = argparse.Namespace(device="cpu", precision="no", resume=False)
+
+
 def quadratic(run, steps=150, **options):
     """A linear map learnt from noisy batches: (module, start of the training)."""
     torch.manual_seed(0)
@@ -107,8 +111,9 @@ def quadratic(run, steps=150, **options):
         return {"total": options.get("on_step", lambda i, loss: loss)(i, loss), "loss": loss}
 
     def train(**more):
-        return loop.train(loop.accelerator(run, "cpu"), draw, step, {"m": module}, Muon(module.parameters(), 0.15), steps=steps,
-                          run=run, schedule=lambda i: loop.cosine(i, steps, warm_up=10), save_every=40, log_every=10, **more)
+        return loop.train(loop.accelerator(run, OPTIONS), draw, step, {"m": module}, Muon(module.parameters(), 0.15),
+                          steps=steps, run=run, schedule=lambda i: loop.cosine(i, steps, warm_up=10), save_every=40,
+                          log_every=10, **more)
     return module, train
 
 
@@ -303,7 +308,7 @@ def test_gram_and_style_loss_are_relative_to_the_style():
 
 def train(script, folder, out, *arguments):
     result = subprocess.run([sys.executable, "-m", f"training.{script}", *map(str, arguments), "--crop", "32",
-                             "--batch", "4", "--device", "cpu", "--run", str(out / f"run-{script}")],
+                             "--batch", "4", "--device", "cpu", "--run-folder", str(out / f"run-{script}")],
                             cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
 
@@ -328,7 +333,8 @@ def test_all_scripts_in_a_row(folder, tmp_path):
 
 def command(script, folder, run, *arguments):
     return [sys.executable, "-m", f"training.{script}", "--style", str(EXAMPLES / "styles/waves.jpg"), "--photos", str(folder),
-            "--device", "cpu", "--name", "waves", "--run", str(run), "-o", str(run / "out"), *map(str, arguments)]
+            "--device", "cpu", "--precision", "no", "--name", "waves", "--run-folder", str(run), "-o", str(run / "out"),
+            *map(str, arguments)]
 
 
 def call(arguments):

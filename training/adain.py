@@ -41,7 +41,7 @@ def main():
     loop.arguments(p, steps=8000, learning_rate=1e-3, batch=8, crop=176, run="runs/adain")
     a = p.parse_args()
 
-    accelerator = loop.accelerator(a.run, a.device)
+    accelerator = loop.accelerator(a.run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
     photos, held_out_photos = Pictures(*a.photos, device=where, share=share).split(32)

@@ -75,7 +75,7 @@ def main():
     loop.arguments(p, steps=10000, learning_rate=3e-3, batch=8, crop=208, run="runs/decoders")
     a = p.parse_args()
 
-    accelerator = loop.accelerator(a.run, a.device)
+    accelerator = loop.accelerator(a.run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
     pictures, held_out = Pictures(*a.pictures, device=where, share=share).split(HELD_OUT)

@@ -75,7 +75,7 @@ def main():
     if not (a.vgg19 or a.compact_teacher):
         p.error("name a teacher: --vgg19, --compact-teacher or both")
 
-    accelerator = loop.accelerator(a.run, a.device)
+    accelerator = loop.accelerator(a.run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
     pictures, held_out = Pictures(*a.pictures, device=where, share=share).split(HELD_OUT)

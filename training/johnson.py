@@ -74,7 +74,7 @@ def main():
     name = a.name or a.style.stem
     run = a.run or Path("runs/johnson") / name
 
-    accelerator = loop.accelerator(run, a.device)
+    accelerator = loop.accelerator(run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
     photos, held_out = Pictures(*a.photos, device=where, share=share).split(16)

@@ -30,17 +30,27 @@ def arguments(parser, *, steps, learning_rate, batch, crop, run):
     add("--learning-rate", type=float, default=learning_rate)
     add("--batch", type=int, default=batch, help="pictures a step, over all processes")
     add("--crop", type=int, default=crop, help="side of the crops, pixels")
-    add("--run", type=Path, default=run and Path(run), help="folder for the state, TensorBoard's records and pictures")
-    add("--resume", action="store_true", help="go on with the run in --run where it stopped")
+    add("--run-folder", dest="run", type=Path, default=run and Path(run), metavar="FOLDER",
+        help="folder for the state, TensorBoard's records and pictures")
+    add("--resume", action="store_true", help="go on where the run in that folder stopped")
     add("--save-every", type=int, default=500, help="steps between two savings, each with a validation")
-    add("--device", choices=("cpu", "cuda", "mps"))
+    add("--device", choices=("cpu", "cuda", "mps"), help="default: the best there is")
+    add("--precision", choices=("no", "bf16"), help="mixed precision; default: bf16 where it is faster")
     add("--seed", type=int, default=0)
 
 
-def accelerator(run, kind=None):
-    """accelerate's Accelerator for a run: on the device named, else on the best there is; `torchrun` makes several of it."""
-    where = device.pick(kind)
-    precision = "bf16" if device.bf16_is_faster(where.type) else "no"
+def accelerator(run, options):
+    """accelerate's Accelerator for a run with the options of `arguments`; `torchrun` makes several of it.
+
+    On the device named, else on the best there is; in the precision named, else in that in which a run to be resumed began,
+    else in bfloat16 where that is measured to be faster.
+    """
+    where, states, precision = device.pick(options.device), sorted(Path(run).rglob("state.pt")), options.precision
+    if precision is None and options.resume and states:
+        precision = torch.load(states[0], map_location="cpu", weights_only=True)["precision"]
+    if precision is None:
+        shared = where.type == "cpu" and int(os.environ.get("WORLD_SIZE", 1)) > 1  # each would measure something else
+        precision = "bf16" if not shared and device.bf16_is_faster(where.type) else "no"
     return Accelerator(cpu=where.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=run)
 
 
@@ -109,7 +119,7 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
     iteration, before, losses, seen = 0, 0.0, {}, {}  # seen: values of each loss since the last record
     if (run / "state.pt").exists():
         if not resume:
-            raise SystemExit(f"{run} holds a run: go on with it by --resume, or name another folder by --run")
+            raise SystemExit(f"{run} holds a run: go on with it by --resume, or name another by --run-folder")
         state = torch.load(run / "state.pt", map_location=accelerator.device, weights_only=True)
         for name, module in modules.items():
             module.load_state_dict(state["modules"][name])
@@ -152,7 +162,8 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
         if not main:
             return
         torch.save({"modules": {n: m.state_dict() for n, m in modules.items()}, "optimizer": optimizer.state_dict(),
-                    "iteration": iteration, "seconds": 60 * minutes(), "seen": seen}, run / "state.part")
+                    "iteration": iteration, "seconds": 60 * minutes(), "seen": seen,
+                    "precision": accelerator.mixed_precision}, run / "state.part")
         os.replace(run / "state.part", run / "state.pt")
         if export:
             export(result())
