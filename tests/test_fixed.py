@@ -6,6 +6,30 @@ import torch
 from style_transfer import checkpoints, fixed
 from style_transfer.errors import CheckpointError, InputError
 from style_transfer.networks.johnson import Johnson
+from style_transfer.networks.multimodal import Multimodal
+
+SHIPPED = [style.name for style in fixed.styles()]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_style_paints(name, photo):
+    """Another picture, which is still of the same thing, under any kind of frame or edge."""
+    image = fixed.stylize(photo, name)
+    assert image.shape == photo.shape and 0.02 < float((image - photo).abs().mean()) < 0.5
+
+    def edges(x):
+        grey = x.mean(1, keepdim=True)
+        return torch.nn.functional.avg_pool2d(grey.diff(dim=3)[:, :, 1:].abs() + grey.diff(dim=2)[..., 1:].abs(), 4).flatten()
+    assert torch.corrcoef(torch.stack([edges(photo), edges(image)]))[0, 1] > 0.1
+    entry = checkpoints.entry(checkpoints.FOLDER / f"{name}.safetensors")
+    assert entry.size < 10e6 and entry.credit and entry.license
+    assert (checkpoints.FOLDER / f"{name}.jpg").exists()
+
+
+def test_enough_styles_ship():
+    families = [style.family for style in fixed.styles()]
+    assert families.count("johnson") >= 6 and families.count("multimodal") >= 2
+    assert sum(path.stat().st_size for path in checkpoints.FOLDER.glob("*.safetensors")) < 40e6
 
 
 @pytest.fixture
@@ -74,3 +98,25 @@ def test_an_encoder_is_no_style(styles, photo):
     checkpoints.save(styles / "encoder.safetensors", VGG((1,), (4,)), name="encoder")
     with pytest.raises(InputError, match="no network of a fixed style"):
         fixed.stylize(photo, "encoder")
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 50), (17, 100)])
+def test_multimodal_transfer_gives_three_pictures(styles, size):
+    checkpoints.save(styles / "papyrus.safetensors", Multimodal((2, 2, 2)), name="papyrus")
+    content = torch.rand(1, 3, *size)
+    pictures = fixed.outputs(content, "papyrus")
+    assert [tuple(x.shape[2:]) for x in pictures] == [tuple(-(-n // k) for n in size) for k in (4, 2, 1)]
+    assert all(0 <= x.min() and x.max() <= 1 for x in pictures)
+    assert torch.equal(fixed.stylize(content, "papyrus"), pictures[-1])
+
+
+def test_the_margin_is_cut_off(styles, photo):
+    """A network that copies its input gives the photograph back, at every size."""
+    class Copy(torch.nn.Module):
+        multiple = 4
+
+        def forward(self, image):
+            assert image.shape[2] % self.multiple == image.shape[3] % self.multiple == 0
+            return image
+    for content in (photo, photo[:, :, :33, :50], photo[:, :, :16, :17]):
+        assert torch.equal(fixed._paint(Copy(), content)[0], content)

@@ -1,10 +1,10 @@
 """Train Multimodal Transfer for one painting (Wang et al. 2017).
 
-    python -m training.multimodal --style PICTURE --photos FOLDER --name NAME [--steps 6000]
+    python -m training.multimodal --style PICTURE --photos FOLDER --name NAME [--steps 8000]
 
 Loss: sum over the three subnets of lambda * (content + style + total variation), each against the photograph at its own
-size and the painting at 256, 512 and 1024 pixels. Deviations from the paper: as in training/johnson.py; and the style
-subnet learns alone for the first part of the steps, which are cheap while the two large pictures are not painted.
+size and the painting at 256, 512 and 1024 pixels. Deviations from the paper: as in training/losses.py; Muon instead
+of Adam; and the style subnet learns alone for the first part of the steps, which are cheap while the two large pictures are not painted.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from training.muon import Muon
 
 SIZES = (256, 512, 1024)  # long sides of the painting, pixels
 WARM_UP = 0.04  # part of the steps in which all three subnets learn to give the photograph back
+SCALE = (0.4, 0.65)  # of a crop's side is taken of a photograph: 1024 pixels are about 400 of those of 272 on the short side
 ALONE = 0.4  # part of the steps in which the style subnet learns alone
 RAMP = 0.2  # part of the steps in which a subnet's style grows to its full weight
 
@@ -31,10 +32,11 @@ RAMP = 0.2  # part of the steps in which a subnet's style grows to its full weig
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments(p)
-    loop.arguments(p, steps=6000, learning_rate=0.01, batch=1, crop=384, run=None)
+    loop.arguments(p, steps=8000, learning_rate=0.01, batch=1, crop=384, run=None)
     p.add_argument("--widths", type=int, nargs=3, default=(16, 16, 16), help="channels of the subnets; 16 32 32 in the paper")
     p.add_argument("--lambdas", type=float, nargs=3, default=(1.0, 0.5, 0.25), help="weights of the three losses")
-    p.add_argument("--decay", type=int, default=2000, help="steps after which the learning rate falls to 0.8 of itself")
+    p.add_argument("--decay", type=int, help="steps after which the learning rate falls to 0.8 of itself, 2000 in the paper; "
+                                             "default: it falls along a cosine")
     a = p.parse_args()
     if a.crop % 16:
         p.error("--crop must be a multiple of 16")
@@ -45,7 +47,7 @@ def main():
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
     photos, held_out = Pictures(*a.photos, device=where, share=share).split(16)
-    test = held_out.crops(4, a.crop, loop.seeded(1, 0), scale=(0.55, 0.7), share=(0, 1))
+    test = held_out.crops(4, a.crop, loop.seeded(1, 0), scale=SCALE, share=(0, 1))
     encoder = checkpoints.load(a.encoder, where)
     perceptual = [PerceptualLoss(encoder, images.load(a.style, size).to(where), a.content_layers, a.style_layers)
                   for size in SIZES]
@@ -101,9 +103,12 @@ def main():
         export(folder / f"{name}.safetensors", network, a, result, family="multimodal", command="python -m training.multimodal",
                trained_on=f"{len(photos)} photographs", device=str(where))
 
-    result = loop.train(accelerator, lambda rng: photos.crops(a.batch, a.crop, rng, scale=(0.5, 0.75)), step,
+    def schedule(i):
+        return loop.staircase(i, a.decay) if a.decay else loop.cosine(i, a.steps)
+
+    result = loop.train(accelerator, lambda rng: photos.crops(a.batch, a.crop, rng, scale=SCALE), step,
                         {"network": network}, Muon(network.parameters(), a.learning_rate), steps=a.steps, run=run,
-                        schedule=lambda i: loop.staircase(i, a.decay), seed=a.seed, resume=a.resume,
+                        schedule=schedule, seed=a.seed, resume=a.resume,
                         validate=validate, export=save, workers=photos.workers, save_every=a.save_every)
     if accelerator.is_main_process:
         save(result, a.output)

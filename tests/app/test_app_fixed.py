@@ -1,4 +1,4 @@
-"""The tab of fixed styles in the running app, on two small networks with random weights."""
+"""The tab of fixed styles in the running app, on small networks with random weights."""
 
 import shutil
 from pathlib import Path
@@ -11,6 +11,7 @@ from PIL import Image
 
 from style_transfer import checkpoints
 from style_transfer.networks.johnson import Johnson
+from style_transfer.networks.multimodal import Multimodal
 
 CONTENT = next((Path(__file__).resolve().parents[2] / "examples/photos").glob("*.jpg"))
 
@@ -19,8 +20,9 @@ CONTENT = next((Path(__file__).resolve().parents[2] / "examples/photos").glob("*
 def server(weights, tmp_path_factory):
     temp = tmp_path_factory.mktemp("fixed")
     shutil.copytree(weights, temp / "checkpoints")
-    for name in ("zebra", "apple"):
-        checkpoints.save(temp / f"checkpoints/{name}.safetensors", Johnson(width=4, blocks=1), name=name, family="johnson")
+    networks = {"zebra": Johnson(width=4, blocks=1), "apple": Johnson(width=4, blocks=1), "papyrus": Multimodal((2, 2, 2))}
+    for name, network in networks.items():
+        checkpoints.save(temp / f"checkpoints/{name}.safetensors", network, name=name)
         Image.new("RGB", (32, 32), "red").save(temp / f"checkpoints/{name}.jpg")
     with running(temp / "checkpoints", temp) as server:
         yield server
@@ -31,17 +33,36 @@ def client(server, tmp_path):
     return Client(server.url, verbose=False, download_files=tmp_path)
 
 
+def gallery(update):
+    """The items of a gallery as the client gives it: the list itself, or an update that holds it."""
+    return update["value"] if isinstance(update, dict) else update
+
+
+def test_multimodal_transfer_shows_its_three_outputs_and_what_changed(client):
+    path, _, _, stages = client.predict(handle_file(CONTENT), "papyrus", size=160, api_name="/fixed")
+    items = gallery(stages)
+    assert [item["caption"].split(",")[0] for item in items] == [
+        "Style subnet", "Enhance subnet", "Refine subnet", "What the enhance subnet changed", "What the refine subnet changed"]
+    sizes = []
+    for item in items:
+        with Image.open(item["image"]) as image:
+            sizes.append(max(image.size))
+    assert sizes == [40, 80, 160, 80, 160]
+    with Image.open(path) as last, Image.open(items[2]["image"]) as refined:
+        assert last.tobytes() == refined.tobytes()
+
+
 def test_fixed(client):
     pictures = {name: client.predict(handle_file(CONTENT), name, size=160, api_name="/fixed") for name in ("zebra", "apple")}
-    for path, slider, status in pictures.values():
+    for path, slider, status, stages in pictures.values():
         with Image.open(path) as image:
             assert image.format == "PNG" and max(image.size) == 160
-        assert "160" in status and len(slider) == 2
+        assert "160" in status and len(slider) == 2 and not gallery(stages)
     assert Path(pictures["zebra"][0]).read_bytes() != Path(pictures["apple"][0]).read_bytes()
 
 
 def test_strength_zero_is_the_photograph(client):
-    path, (before, _), _ = client.predict(handle_file(CONTENT), "zebra", strength=0, size=160, api_name="/fixed")
+    path, (before, _), *_ = client.predict(handle_file(CONTENT), "zebra", strength=0, size=160, api_name="/fixed")
     with Image.open(path) as one, Image.open(before) as other:
         assert one.tobytes() == other.tobytes()
 
