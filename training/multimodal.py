@@ -4,7 +4,7 @@
 
 Loss: sum over the three subnets of lambda * (content + style + total variation), each against the photograph at its own
 size and the painting at 256, 512 and 1024 pixels. Deviations from the paper: as in training/losses.py; Muon instead
-of Adam; and the style subnet learns alone for the first part of the steps, which are cheap while the two large pictures are not painted.
+of Adam; and the style subnet learns alone at first: steps are cheap while the two large pictures are not painted.
 """
 
 import argparse
