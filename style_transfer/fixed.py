@@ -52,7 +52,7 @@ def _paint(network, content):
 
 @torch.no_grad()
 def outputs(content, style, *, size=None, device=None):
-    """All pictures that a style's network makes: one of Johnson's, three of Multimodal Transfer (section 3.2).
+    """All pictures that a style's network makes: one of Johnson's, three of Multimodal Transfer.
 
     content: [1, 3, H, W], sRGB in [0, 1]; style: a name that `styles` gives, or a path to a weight file;
     size: long side of the last in pixels, None = the content's.

@@ -1,5 +1,8 @@
 """Losses of style transfer, each the formula of its paper."""
 
+import torch
+
+
 def content_loss(features, target):
     """1/2 sum (F - P)^2 over feature maps of one shape; Gatys et al. 2016, equation 1."""
     return 0.5 * (features - target).pow(2).sum()
@@ -11,7 +14,8 @@ def gram_matrix(features):
     Gatys et al. 2016, equation 3, divided by the number of positions M so that pictures of any size compare.
     """
     f = features.float().flatten(2)
-    return f @ f.transpose(1, 2) / f.shape[2]
+    with torch.autocast(f.device.type, enabled=False):  # sums over many positions need the digits
+        return f @ f.transpose(1, 2) / f.shape[2]
 
 
 def style_loss(gram, target):

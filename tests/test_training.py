@@ -23,7 +23,6 @@ from training.data import Pictures
 from training.decoders import first_decoder, psnr, transformed
 from training.distill import PICTURE_GAIN, carry_picture
 from training.losses import (
-    CONTENT_LAYERS,
     MOMENTS,
     PerceptualLoss,
     content_loss,
@@ -95,7 +94,7 @@ def test_processes_share_a_batch(folder):
     assert torch.equal(whole[0::2], parts[0]) and torch.equal(whole[1::2], parts[1])
 
 
-OPTIONS = argparse.Namespace(device="cpu", precision="no", resume=False)
+OPTIONS = argparse.Namespace(device="cpu", precision="no", resume=False, batch=64)
 
 
 def quadratic(run, steps=150, **options):
@@ -161,7 +160,7 @@ def test_a_run_that_was_stopped_goes_on_exactly(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
     module, train = quadratic(tmp_path, on_step=lambda i, loss: loss * float("nan") if i == 50 else loss)
-    with pytest.raises(SystemExit, match="not finite at step 50"):
+    with pytest.raises(SystemExit, match="not finite at step 50.*--resume with a lower"):
         train()
     assert module.weight.isfinite().all()
     assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 40
@@ -204,15 +203,16 @@ def test_perceptual_loss_is_of_the_style_picture_and_of_the_photograph():
     torch.manual_seed(0)
     encoder = VGG((2, 2, 4), (4, 8, 8)).requires_grad_(False)
     painting, photo = torch.rand(1, 3, 40, 32), torch.rand(2, 3, 32, 32)
-    loss = PerceptualLoss(encoder, painting)
-    assert set(loss.style) == {"relu1_1", "relu2_1", "relu3_1"} and loss.content_layers == ["relu3_4"]
+    loss = PerceptualLoss(encoder, painting, ["relu3_4"], ["relu1_1", "relu2_1", "relu3_1"])
+    assert set(loss.style) == {"relu1_1", "relu2_1", "relu3_1"}
+    with pytest.raises(KeyError, match="relu5_1"):
+        PerceptualLoss(encoder, painting)
     content, style = loss(painting, painting)
     assert float(content) < 1e-6 and float(style) < 1e-6
     content, style = loss(photo, photo)
     of_photo = encoder(photo, loss.style)
     assert float(content) < 1e-6
     assert float(style) == pytest.approx(float(gram_loss(of_photo, loss.style) + MOMENTS * style_loss(of_photo, loss.style)))
-    assert CONTENT_LAYERS[1] == "relu4_1"
 
 
 def test_teachers_are_read_as_deep_as_their_files(tmp_path):
@@ -356,7 +356,7 @@ def test_a_killed_training_leaves_a_network_and_ends_as_if_it_had_not_been_kille
     call(command(script, folder, tmp_path / "whole", *options))
     killed = subprocess.Popen(command(script, folder, tmp_path / "killed", *options), cwd=EXAMPLES.parent,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (tmp_path / "killed/waves.jpg").exists():
         assert killed.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
@@ -372,13 +372,25 @@ def test_a_killed_training_leaves_a_network_and_ends_as_if_it_had_not_been_kille
     assert (tmp_path / "whole/out/waves.jpg").exists()  # the gallery's tile
 
 
-def test_two_processes_have_the_losses_of_one(folder, tmp_path):
-    options = ("--width", 4, "--crop", 32, "--style-size", 96, "--batch", 4, "--steps", 6)
-    one = command("johnson", folder, tmp_path / "one", *options)
-    two = command("johnson", folder, tmp_path / "two", *options)
-    call(one)
-    call([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *two[1:]])
-    ends = [json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1]) for name in ("one", "two")]
-    for name, value in ends[0].items():
-        if name.startswith("validation"):
-            assert ends[1][name] == pytest.approx(value, rel=0.02), name
+@pytest.mark.parametrize("script", SMALL)
+def test_two_processes_learn_as_one(script, folder, tmp_path):
+    """Through all phases; the difference of what they end with is small beside what was learnt."""
+    options = (*SMALL[script], "--batch", 4, "--steps", 8, "--learning-rate", 0.3)
+    call(command(script, folder, tmp_path / "one", *options))
+    call([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+          *command(script, folder, tmp_path / "two", *options)[1:]])
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
+    starts, ends = ([json.loads(log[i]) for log in logs] for i in (0, -1))
+    names = [name for name in starts[0] if name.startswith("validation/") and "style" in name]
+    assert names
+    for name in names:
+        assert starts[0][name] == pytest.approx(starts[1][name], rel=1e-3)
+        assert abs(ends[0][name] - starts[0][name]) > 20 * abs(ends[0][name] - ends[1][name]), name
+
+
+def test_wrong_input_is_a_sentence(folder, tmp_path):
+    arguments = command("johnson", folder, tmp_path / "run", *SMALL["johnson"], "--steps", 1)
+    wrong = {"no layer relu9_9": ["--style-layers", "relu9_9"], "none.jpg": ["--style", str(tmp_path / "none.jpg")]}
+    for words, more in wrong.items():
+        result = subprocess.run([*arguments, *more], cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=300)
+        assert result.returncode and words in result.stderr and "Traceback" not in result.stderr

@@ -64,7 +64,7 @@ def main():
 
     def judged(output, content, style):
         """Losses in the judges' features: VGG-19's for the layers it has, the compact teacher's for the others."""
-        content_total, style_total, taken = 0.0, 0.0, set()
+        content_total, style_total, taken = output.new_zeros(()), output.new_zeros(()), set()
         for judge in judges:
             layers = [n for n in judge.layers if n in wanted and n not in taken and n != "relu3_4"]
             taken |= set(layers)
@@ -114,7 +114,7 @@ def main():
 
     result = loop.train(accelerator, draw, step, {"decoder": decoder}, torch.optim.Adam(decoder.parameters(), a.learning_rate),
                         steps=a.steps, run=a.run, schedule=lambda i: loop.cosine(i, a.steps), seed=a.seed, resume=a.resume,
-                        validate=validate, workers=photos.workers, save_every=a.save_every)
+                        validate=validate, workers=max(photos.workers, paintings.workers), save_every=a.save_every)
     if not accelerator.is_main_process:
         return
     checkpoints.save(a.output, decoder.fold(), name=a.output.stem, title="AdaIN decoder", family="adain", license="mit",
@@ -124,4 +124,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    loop.run(main)

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-MEMORY = 8e9  # bytes that decoded pictures may take
 ASPECT = 1.4  # of a usual picture, for the estimate of these bytes
 
 
@@ -19,7 +19,7 @@ def _decode(path, short_side):
         with Image.open(path) as image:
             image.draft("RGB", (short_side, short_side))
             image = image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Pillow raises many kinds
         return None
     scale = short_side / min(image.size)
     if scale < 1:
@@ -28,36 +28,48 @@ def _decode(path, short_side):
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
+def _room(device):
+    """Half of the memory that is free where pictures would lie, bytes."""
+    device = torch.device(device)
+    return (torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available) / 2
+
+
 class Pictures:
     """All pictures of some folders (searched recursively).
 
-    folders: paths; short_side: larger pictures are reduced to it, pixels; memory: bytes that they may take, else they are
-    read from their files each time. device: where the decoded ones lie. share: (number of this process, number of
-    processes). Broken files are skipped and counted in `broken`.
+    folders: paths; short_side: larger pictures are reduced to it, pixels; memory: bytes that they may take (default: half
+    of what is free), else they are read from their files each time. device: where the decoded ones lie.
+    share: (number of this process, number of processes). Broken files are skipped and counted in `broken`.
     Raises SystemExit where there is no picture.
     """
 
-    def __init__(self, *folders, short_side=272, memory=MEMORY, device="cpu", share=(0, 1)):
+    def __init__(self, *folders, short_side=272, memory=None, device="cpu", share=(0, 1)):
         self.short_side, self.device, self.share, self.broken = short_side, device, share, 0
         self.paths = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
         self.items = None
+        memory = _room(device) / share[1] if memory is None else memory
         if len(self.paths) * 3 * ASPECT * short_side ** 2 <= memory:
             with ThreadPoolExecutor() as pool:
                 decoded = list(pool.map(lambda p: _decode(p, short_side), self.paths))
             self.paths = [p for p, x in zip(self.paths, decoded) if x is not None]
             self.items = [x.to(device) for x in decoded if x is not None]
             self.broken = len(decoded) - len(self.items)
+            if self.broken and share[0] == 0:
+                print(f"{self.broken} of {len(decoded)} files are no pictures that can be read, and are left out", flush=True)
         if not self.paths:
             raise SystemExit(f"no picture that can be read in {', '.join(map(str, folders))}")
 
     def split(self, held_out, seed=0):
-        """Two disjoint sets, the second with `held_out` pictures drawn at random."""
+        """Two disjoint sets, the second with `held_out` pictures drawn at random, or a fifth where there are few."""
+        if len(self.paths) < 2:
+            raise SystemExit("one picture is not enough to train on: give a folder with more")
+        held_out = min(held_out, max(1, len(self.paths) // 5))
         order = list(range(len(self.paths)))
         random.Random(seed).shuffle(order)
         parts = []
         for chosen in (order[held_out:], order[:held_out]):
             part = object.__new__(Pictures)
-            vars(part).update(vars(self), paths=[self.paths[i] for i in chosen], broken=0,
+            vars(part).update(vars(self), paths=[self.paths[i] for i in chosen],
                               items=self.items and [self.items[i] for i in chosen])
             parts.append(part)
         return parts

@@ -94,7 +94,8 @@ def main():
         layer, part = f"relu{level}_1", max(1, len(image) // 4)  # is transformed; its second pass through the encoder is slow
         with torch.no_grad():
             features = encoder(image, [layer])[layer].float()
-            stylized = transformed(features[:part], features[part:2 * part], rng)
+            with torch.autocast(where.type, enabled=False):
+                stylized = transformed(features[:part], features[part:2 * part], rng)
         output = decoders[str(level)]({layer: torch.cat([features[part:], stylized])}).float()
         pixel = F.mse_loss(output[:-part], image[part:]) / image.var()
         feature = relative_error(encoder(output[-part:], [layer])[layer], stylized)
@@ -115,7 +116,7 @@ def main():
     if not accelerator.is_main_process:
         return
     finished = {1: first_decoder(encoder, pictures.crops(64, 96, loop.seeded(3, 0), share=(0, 1)))}
-    finished |= {level: decoders[str(level)].fold() for level in SHARE}
+    finished |= {level: decoders[str(level)].fold() for level in a.levels}
     for level, decoder in finished.items():
         checkpoints.save(a.output / f"wct-decoder-{level}.safetensors", decoder, name=f"wct-decoder-{level}",
                          title=f"WCT decoder from relu{level}_1", family="wct", license="mit",
@@ -125,4 +126,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    loop.run(main)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from style_transfer import checkpoints, fixed, images
+from style_transfer import backbones, checkpoints, fixed, images
 from style_transfer.losses import total_variation
 from style_transfer.networks.johnson import Johnson
 from training import loop, teachers
@@ -28,8 +28,10 @@ TILE = Path(__file__).resolve().parents[1] / "examples" / "photos" / "pagoda.jpg
 TILE_SIZE = 512  # long side, pixels
 
 
-def arguments(parser):
-    """The options that the trainings of fixed styles share."""
+def arguments(parser, subnets=None):
+    """The options that the trainings of fixed styles share; weights are one number for each of so many subnets."""
+    def each(value):
+        return dict(type=float, nargs=subnets, default=value if subnets is None else [value] * subnets)
     add = parser.add_argument
     add("--style", type=Path, required=True, help="the painting")
     add("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
@@ -37,14 +39,24 @@ def arguments(parser):
     add("--title", help="what people read")
     add("--credit", default="", help="painter, title and year")
     add("--license", default="mit", help="of the trained weights")
-    add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors", help="the loss network")
+    add("--loss-network", default="compact", help="compact, vgg16 or vgg19 (fetched once), or the file of an encoder")
     add("--content-layers", nargs="+", default=CONTENT_LAYERS)
     add("--style-layers", nargs="+", default=STYLE_LAYERS)
-    add("--content-weight", type=float, default=1.0)
-    add("--style-weight", type=float, default=10.0)
-    add("--variation-weight", type=float, default=1.0)
+    add("--content-weight", **each(1.0))
+    add("--style-weight", **each(5.0))
+    add("--variation-weight", **each(3.0))
     add("--start", type=Path, help="a trained network to start from, of any style")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
+
+
+def loss_network(a, where):
+    """The extractor that --loss-network names. Raises SystemExit for layers that it does not have."""
+    layers = {*a.content_layers, *a.style_layers}
+    named = a.loss_network in backbones.BACKBONES
+    network = backbones.load(a.loss_network, layers) if named else checkpoints.load(a.loss_network)
+    if missing := layers - {*network.layers}:
+        raise SystemExit(f"{a.loss_network} has no layer {', '.join(sorted(missing))}, but {', '.join(network.layers)}")
+    return network.to(where)
 
 
 def export(path, network, a, result, **metadata):
@@ -54,7 +66,12 @@ def export(path, network, a, result, **metadata):
                      credit=a.credit, style_weight=a.style_weight,
                      started_from=a.start.stem if a.start else "random weights", **metadata, **result)
     if TILE.exists():
-        images.save(fixed.stylize(images.load(TILE), path, size=TILE_SIZE), path.with_suffix(".jpg"))
+        images.save(fixed.stylize(images.load(TILE), path, size=TILE_SIZE, device=a.device), path.with_suffix(".jpg"))
+
+
+def reconstruction_loss(output, image):
+    """Mean squared error over each picture's variance."""
+    return ((output - image).pow(2).mean((1, 2, 3)) / (image.var((1, 2, 3)) + 1e-3)).mean()
 
 
 def outside(image):
@@ -77,11 +94,14 @@ def main():
     accelerator = loop.accelerator(run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
-    photos, held_out = Pictures(*a.photos, device=where, share=share).split(16)
+    photos, held_out = Pictures(*a.photos, short_side=max(272, a.crop), device=where, share=share).split(16)
     test = held_out.crops(8, a.crop, loop.seeded(1, 0), share=(0, 1))
     painting = images.load(a.style, a.style_size).to(where)
-    loss = PerceptualLoss(checkpoints.load(a.encoder, where), painting, a.content_layers, a.style_layers)
-    judge = PerceptualLoss(teachers.vgg19(a.vgg19).to(where), painting, a.content_layers, a.style_layers) if a.vgg19 else None
+    loss, judge = PerceptualLoss(loss_network(a, where), painting, a.content_layers, a.style_layers), None
+    if a.vgg19:
+        vgg19 = teachers.vgg19(a.vgg19).to(where)  # as deep as its file reaches
+        judge = PerceptualLoss(vgg19, painting, *([n for n in layers if n in vgg19.layers]
+                                                  for layers in (a.content_layers, a.style_layers)))
     if a.start:
         network = checkpoints.load(a.start).requires_grad_(True).train()
     else:
@@ -104,7 +124,7 @@ def main():
     def step(iteration, image, _):
         progress = iteration / a.steps
         if progress < WARM_UP and not a.start:
-            reconstruction = F.mse_loss(network(image).float(), image) / image.var()
+            reconstruction = reconstruction_loss(network(image).float(), image)
             return {"total": 10 * reconstruction, "reconstruction": reconstruction}
         _, losses = losses_of(image, judge is not None and progress >= JUDGE)
         ramp = 1.0 if a.start else min(1.0, 0.05 + progress / RAMP)
@@ -129,4 +149,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    loop.run(main)

@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from style_transfer import device, images
+from style_transfer.errors import StyleTransferError
 
 
 def arguments(parser, *, steps, learning_rate, batch, crop, run):
@@ -51,7 +52,18 @@ def accelerator(run, options):
     if precision is None:
         shared = where.type == "cpu" and int(os.environ.get("WORLD_SIZE", 1)) > 1  # each would measure something else
         precision = "bf16" if not shared and device.bf16_is_faster(where.type) else "no"
-    return Accelerator(cpu=where.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=run)
+    result = Accelerator(cpu=where.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=run)
+    if options.batch % result.num_processes:
+        raise SystemExit(f"--batch {options.batch} cannot be shared by {result.num_processes} processes: use a multiple of it")
+    return result
+
+
+def run(main):
+    """Call a script's main: the library's errors are sentences, not tracebacks."""
+    try:
+        main()
+    except StyleTransferError as error:
+        raise SystemExit(str(error)) from None
 
 
 def seeded(seed, step):
@@ -65,7 +77,7 @@ def cosine(step, steps, warm_up=100, end=0.01):
 
 
 def staircase(step, every=2000, factor=0.8):
-    """Factor of the learning rate that falls to 0.8 of itself every 2,000 steps (Wang et al. 2017, section 4)."""
+    """Factor of the learning rate that falls to 0.8 of itself every 2,000 steps (Wang et al. 2017)."""
     return factor ** (step // every)
 
 
@@ -117,6 +129,7 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
     run, main = Path(run), accelerator.is_main_process
     run.mkdir(parents=True, exist_ok=True)
     iteration, before, losses, seen = 0, 0.0, {}, {}  # seen: values of each loss since the last record
+    rates = [group["lr"] for group in optimizer.param_groups]
     if (run / "state.pt").exists():
         if not resume:
             raise SystemExit(f"{run} holds a run: go on with it by --resume, or name another by --run-folder")
@@ -127,7 +140,6 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
         iteration, before, seen = state["iteration"], state["seconds"], state["seen"]
         accelerator.print(f"going on from step {iteration}, {before / 60:.1f} minutes", flush=True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     accelerator.init_trackers(os.path.relpath(run, accelerator.project_dir))
     data = _batches(draw, seed, iteration, steps, workers)
     started = time.monotonic()
@@ -182,14 +194,15 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
             accelerator.backward(values["total"])
             if accelerator.num_processes > 1:
                 for p in parameters:
-                    p.grad = accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
-            names = list(values)
-            numbers = [*(values[n].detach().float() for n in names), values["total"].new_tensor(len(asked)).float()]
-            *numbers, stop = accelerator.reduce(torch.stack(numbers), "mean").tolist()  # so that all processes know the same
-            if not all(map(math.isfinite, numbers)):
-                raise SystemExit(f"a loss is not finite at step {iteration} ({dict(zip(names, numbers))}); what was saved "
-                                 f"before lies in {run}: start again with a lower --learning-rate")
-            torch.nn.utils.clip_grad_norm_(parameters, clip)
+                    if p.grad is not None:  # the same ones in all processes
+                        p.grad = accelerator.reduce(p.grad, "mean")
+            norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+            names, numbers = list(values), [value.detach().float() for value in values.values()]
+            numbers = torch.stack([*numbers, norm.float(), numbers[0].new_tensor(float(len(asked)))])
+            *numbers, norm, stop = accelerator.reduce(numbers, "mean").tolist()  # so that all processes know the same
+            if not all(map(math.isfinite, (*numbers, norm))):
+                raise SystemExit(f"a loss or its gradient is not finite at step {iteration} ({dict(zip(names, numbers))}): go "
+                                 f"on from what was last saved in {run}, by --resume with a lower --learning-rate")
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             iteration += 1
@@ -210,4 +223,5 @@ def train(accelerator, draw, step, modules, optimizer, *, steps, run, schedule, 
         save()
     for tracker in accelerator.trackers:
         tracker.finish()
+    accelerator.trackers.clear()
     return result()

@@ -56,7 +56,7 @@ def gram_loss(output, style):
 
 
 def hierarchical(losses, weights=(1.0, 0.5, 0.25)):
-    """sum_k lambda_k L_k over the losses of the three subnets; Wang et al. 2017, equation 4."""
+    """sum_k lambda_k L_k over the losses of the three subnets; Wang et al. 2017, section 3.2.2."""
     return sum(weight * loss for weight, loss in zip(weights, losses))
 
 
@@ -65,14 +65,12 @@ class PerceptualLoss:
 
     Deviations from the paper: content compares instance-normalised features, style means and deviations beside Gram
     matrices, each layer relative to the painting's energy, so that one pair of weights serves every painting.
-    extractor: a VGG; painting: [1, 3, H, W]; of the layers named those count that the extractor has.
+    extractor: a VGG; painting: [1, 3, H, W]; layers by name.
     """
 
     @torch.no_grad()
     def __init__(self, extractor, painting, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS):
-        self.extractor = extractor
-        self.content_layers = [n for n in content_layers if n in extractor.layers]
-        style_layers = [n for n in style_layers if n in extractor.layers]
+        self.extractor, self.content_layers = extractor, list(content_layers)
         self.style = statistics(extractor(painting, style_layers), style_layers)
 
     def __call__(self, output, image):

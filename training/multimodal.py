@@ -4,7 +4,8 @@
 
 Loss: sum over the three subnets of lambda * (content + style + total variation), each against the photograph at its own
 size and the painting at 256, 512 and 1024 pixels. Deviations from the paper: as in training/losses.py; Muon instead
-of Adam; and the style subnet learns alone at first: steps are cheap while the two large pictures are not painted.
+of Adam, with a cosine instead of the staircase that --decay gives; and the style subnet learns alone at first, because
+steps are cheap while the two large pictures are not painted.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from style_transfer.losses import total_variation
 from style_transfer.networks.multimodal import Multimodal
 from training import loop
 from training.data import Pictures
-from training.johnson import arguments, export, outside
+from training.johnson import arguments, export, loss_network, outside, reconstruction_loss
 from training.losses import PerceptualLoss, hierarchical
 from training.muon import Muon
 
@@ -31,7 +32,7 @@ RAMP = 0.2  # part of the steps in which a subnet's style grows to its full weig
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments(p)
+    arguments(p, subnets=3)
     loop.arguments(p, steps=8000, learning_rate=0.01, batch=1, crop=384, run=None)
     p.add_argument("--widths", type=int, nargs=3, default=(16, 16, 16), help="channels of the subnets; 16 32 32 in the paper")
     p.add_argument("--lambdas", type=float, nargs=3, default=(1.0, 0.5, 0.25), help="weights of the three losses")
@@ -46,9 +47,10 @@ def main():
     accelerator = loop.accelerator(run, a)
     where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
     torch.manual_seed(a.seed)
-    photos, held_out = Pictures(*a.photos, device=where, share=share).split(16)
+    short_side = max(272, round(a.crop * SCALE[1]))
+    photos, held_out = Pictures(*a.photos, short_side=short_side, device=where, share=share).split(16)
     test = held_out.crops(4, a.crop, loop.seeded(1, 0), scale=SCALE, share=(0, 1))
-    encoder = checkpoints.load(a.encoder, where)
+    encoder = loss_network(a, where)
     perceptual = [PerceptualLoss(encoder, images.load(a.style, size).to(where), a.content_layers, a.style_layers)
                   for size in SIZES]
     if a.start:
@@ -84,13 +86,14 @@ def main():
         progress = iteration / a.steps
         if progress < WARM_UP and not a.start:
             photographs = pyramid(image)
-            errors = [F.mse_loss(x.float(), y) / y.var() for x, y in zip(network(photographs[0]), photographs)]
+            errors = [reconstruction_loss(x.float(), y) for x, y in zip(network(photographs[0]), photographs)]
             return {"total": 10 * sum(errors), "reconstruction": sum(errors) / 3}
         alone = progress < ALONE and not a.start
         _, losses = losses_of(image, 1 if alone else 3)
-        style_weights = [a.style_weight * ramp(progress, start) for start in (0, ALONE, ALONE)]
-        totals = [a.content_weight * of["content"] + weight * of["style"] + a.variation_weight * of["variation"]
-                  + 10 * of["outside"] for weight, of in zip(style_weights, losses)]
+        ramps = [ramp(progress, start) for start in (0, ALONE, ALONE)]
+        weights = zip(a.content_weight, a.style_weight, a.variation_weight, ramps, losses)
+        totals = [content * of["content"] + grown * style * of["style"] + variation * of["variation"] + 10 * of["outside"]
+                  for content, style, variation, grown, of in weights]
         named = {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
         return {"total": hierarchical(totals, a.lambdas), **named}
 
@@ -115,4 +118,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    loop.run(main)

@@ -34,7 +34,7 @@ def _up(widths):
 
 
 class StyleSubnet(nn.Module):
-    """A block that sees colours and one that sees luminance, concatenated (Wang et al. 2017, section 3.2.1)."""
+    """A block that sees colours and one that sees luminance, concatenated (Wang et al. 2017, section 3.3.1)."""
 
     def __init__(self, width):
         super().__init__()
@@ -48,7 +48,7 @@ class StyleSubnet(nn.Module):
 
 
 class EnhanceSubnet(nn.Sequential):
-    """Larger strokes on an enlarged picture, by a deeper network (section 3.2.2)."""
+    """Larger strokes on an enlarged picture, by a deeper network (section 3.3.2)."""
 
     def __init__(self, width):
         widths = [width, 2 * width, 4 * width, 8 * width]
@@ -56,7 +56,7 @@ class EnhanceSubnet(nn.Sequential):
 
 
 class RefineSubnet(nn.Sequential):
-    """Fine texture, added to the enlarged picture (section 3.2.3)."""
+    """Fine texture, added to the enlarged picture (section 3.3.2)."""
 
     def __init__(self, width):
         widths = [width, 2 * width, 4 * width]
