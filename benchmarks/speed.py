@@ -1,8 +1,9 @@
-"""How fast the compact encoder is, as ratios to full networks measured in the same run.
+"""How fast the compact encoder and the slim fixed-style networks are, as ratios to full networks measured in the same run.
 
     python -m benchmarks.speed [--sizes 512 1024] [--reference FOLDER]
 
-Full VGG-19 has random weights here, which cost as much time as real ones. Each pair of measurements is taken in turn,
+Full VGG-19 and Johnson's network of the paper's width have random weights here, which cost as much time as real ones, and
+the latter runs in plain float32. Each pair of measurements is taken in turn,
 several times, and the medians are compared.
 """
 
@@ -62,6 +63,7 @@ def main():
     full = VGG(**VGG19).requires_grad_(False).to(memory_format=torch.channels_last)
     full_decoder = Decoder(4, full.depths, full.widths).requires_grad_(False).to(memory_format=torch.channels_last)
     compact, papers = checkpoints.shipped("encoder"), Johnson().to(memory_format=torch.channels_last).eval()
+    painted, several = (next((s for s in fixed.styles() if s.family == f), None) for f in ("johnson", "multimodal"))
     print(f"{torch.get_num_threads()} threads, bfloat16 {'used' if device.bf16_is_faster('cpu') else 'not used'} "
           f"by AdaIN and WCT on both sides where float32 is not named\n{'':44s} {'ours':>10s} {'other':>10s}")
     for size in a.sizes:
@@ -83,18 +85,22 @@ def main():
             compare(f"AdaIN, {label}, full VGG-19, float32", lambda: small("adain"), large, a.repeats)
         compare(f"Gatys, one step, {label}, full VGG-19", iterations(compact, content, style, size),
                 iterations(full, content, style, size), a.repeats)
-        style_name = next(s.name for s in fixed.styles() if s.family == "johnson")
-
-        def paint(content=content, style=style_name):
-            return fixed.stylize(content, style, device="cpu")
+        photo = torch.rand(1, 3, size * 2 // 3, size)
 
         @torch.inference_mode()
-        def full_width(content=content):
-            return papers(content).clamp(0, 1)
+        def full_width(photo=photo.contiguous(memory_format=torch.channels_last)):
+            return papers(photo).clamp(0, 1)
 
+        def paint(photo=photo):
+            return fixed.stylize(photo, painted.name, device="cpu")
+
+        label = f"{size} x {photo.shape[2]}"
         compare(f"Fixed style, {label}, full width in float32", paint, full_width, a.repeats)
         with float32():
-            compare(f"Fixed style, float32, {label}, full width", paint, full_width, a.repeats)
+            compare(f"Fixed style, {label}, both in float32", paint, full_width, a.repeats)
+        if size == max(a.sizes) and several:
+            compare(f"Multimodal Transfer, {label}, the same", lambda photo=photo: fixed.stylize(photo, several.name), full_width,
+                    a.repeats)
         if a.reference:
             reference = Reference(a.reference)
 
