@@ -3,8 +3,7 @@
     python -m benchmarks.speed [--sizes 512 1024] [--reference FOLDER]
 
 Full VGG-19 and Johnson's network of the paper's width have random weights here, which cost as much time as real ones, and
-the latter runs in plain float32. Each pair of measurements is taken in turn,
-several times, and the medians are compared.
+the latter runs in plain float32. Each pair of measurements is taken in turn, several times, and the medians are compared.
 """
 
 import argparse
@@ -85,10 +84,10 @@ def main():
             compare(f"AdaIN, {label}, full VGG-19, float32", lambda: small("adain"), large, a.repeats)
         compare(f"Gatys, one step, {label}, full VGG-19", iterations(compact, content, style, size),
                 iterations(full, content, style, size), a.repeats)
-        photo = torch.rand(1, 3, size * 2 // 3, size)
+        photo = torch.rand(1, 3, size * 2 // 3, size).contiguous(memory_format=torch.channels_last)
 
         @torch.inference_mode()
-        def full_width(photo=photo.contiguous(memory_format=torch.channels_last)):
+        def full_width(photo=photo):
             return papers(photo).clamp(0, 1)
 
         def paint(photo=photo):
@@ -109,7 +108,7 @@ def main():
                 with device.autocast("cpu"):
                     return reference.stylize(content, style)
 
-            compare(f"WCT, {label}, reference networks", lambda: small("wct"), wct, a.repeats)
+            compare(f"WCT, {size} x {content.shape[2]}, reference networks", lambda: small("wct"), wct, a.repeats)
 
 
 if __name__ == "__main__":
