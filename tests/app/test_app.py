@@ -116,7 +116,7 @@ def test_missing_backbone_gets_a_sentence(client, pictures):
 
 def test_public_endpoints(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/arbitrary", "/gatys"}
+    assert set(endpoints) == {"/arbitrary", "/fixed", "/gatys"}
     for endpoint in endpoints.values():
         first, second, *rest = endpoint["parameters"]
         assert (first["parameter_name"], second["parameter_name"]) == ("content", "style")
