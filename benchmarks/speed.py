@@ -98,8 +98,8 @@ def main():
         with float32():
             compare(f"Fixed style, {label}, both in float32", paint, full_width, a.repeats)
         if size == max(a.sizes) and several:
-            compare(f"Multimodal Transfer, {label}, the same", lambda photo=photo: fixed.stylize(photo, several.name), full_width,
-                    a.repeats)
+            compare(f"Multimodal Transfer, {label}, the same", lambda photo=photo: fixed.stylize(photo, several.name),
+                    full_width, a.repeats)
         if a.reference:
             reference = Reference(a.reference)
 
