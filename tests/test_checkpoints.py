@@ -111,7 +111,7 @@ def test_files_of_every_format_so_far_still_load(file):
 def test_shipped_weights_are_small_and_complete():
     files = sorted(checkpoints.FOLDER.glob("*.safetensors"))
     assert {f.stem for f in files} >= {"encoder", "adain-decoder", *(f"wct-decoder-{n}" for n in range(1, 6))}
-    assert sum(f.stat().st_size for f in files) < 10e6
+    assert sum(f.stat().st_size for f in files) < 40e6
     encoder = checkpoints.shipped("encoder")
     for file in files:
         if "decoder" in file.stem:
