@@ -116,8 +116,8 @@ def build():
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             content = common.picture("Content")
-            gallery = gr.Gallery([(str(t), s.entry.title) for s in styles if (t := s.tile())], label="Styles", columns=5,
-                                 height="auto", object_fit="cover", allow_preview=False, buttons=[], elem_classes="styles")
+            gallery = gr.Gallery([(str(t), s.entry.title) for s in styles if (t := s.tile())], label="Styles", columns=4,
+                                 height=300, object_fit="cover", allow_preview=False, buttons=[], elem_classes="styles")
             shown = gr.State([s.label for s in styles if s.tile()])
             style = gr.Dropdown([(s.entry.title, s.label) for s in styles], value=labels[0] if labels else None,
                                 label="Style", allow_custom_value=True)
