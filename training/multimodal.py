@@ -58,7 +58,7 @@ def main():
     else:
         network = Multimodal(a.widths)
         with torch.no_grad():
-            for last in (network.style.both[-1], network.enhance[-1], network.refine[-1]):
+            for last in (network.style.both[-1], network.enhance[-1]):
                 last.weight *= 0.3
                 last.bias.fill_(0.5)
             network.refine[-1].weight.zero_()  # begin as the identity
@@ -79,6 +79,10 @@ def main():
                            "outside": outside(output)})
         return painted, losses
 
+    def named(losses):
+        """What is recorded of each subnet's losses."""
+        return {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
+
     def ramp(progress, start):
         return 1.0 if a.start else min(1.0, 0.05 + (progress - start) / RAMP)
 
@@ -94,13 +98,11 @@ def main():
         weights = zip(a.content_weight, a.style_weight, a.variation_weight, ramps, losses)
         totals = [content * of["content"] + grown * style * of["style"] + variation * of["variation"] + 10 * of["outside"]
                   for content, style, variation, grown, of in weights]
-        named = {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
-        return {"total": hierarchical(totals, a.lambdas), **named}
+        return {"total": hierarchical(totals, a.lambdas), **named(losses)}
 
     def validate():
         painted, losses = losses_of(test)
-        found = {f"{name} {size}": float(of[name]) for size, of in zip(SIZES, losses) for name in ("content", "style")}
-        return found, painted[-1]
+        return {name: float(value) for name, value in named(losses).items()}, painted[-1]
 
     def save(result, folder=run):
         export(folder / f"{name}.safetensors", network, a, result, family="multimodal", command="python -m training.multimodal",
