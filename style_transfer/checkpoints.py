@@ -17,16 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .errors import CheckpointError
-from .networks.decoder import Decoder
-from .networks.johnson import Johnson
-from .networks.multimodal import Multimodal
-from .networks.vgg import VGG
+from .networks import ARCHITECTURES, of
 
 FOLDER = Path(os.environ.get("STYLE_TRANSFER_CHECKPOINTS", Path(__file__).resolve().parent.parent / "checkpoints"))
 FORMAT = "style-transfer-1"
-ARCHITECTURES = {"vgg": VGG, "decoder": Decoder, "johnson": Johnson, "multimodal": Multimodal}
-FAMILIES = {"vgg": "encoder", "decoder": "decoder", "johnson": "johnson",
-            "multimodal": "multimodal"}  # where a header does not name one
 INDEX = "index.json"
 
 
@@ -56,7 +50,7 @@ def fingerprint(network):
 
 def save(path, network, dtype=torch.half, **metadata):
     """Write a network with its architecture and metadata (anything JSON can hold), in half precision, by rename."""
-    architecture = next(name for name, cls in ARCHITECTURES.items() if type(network) is cls)
+    architecture, _ = of(network)
     header = {"format": FORMAT, "architecture": architecture, "arguments": json.dumps(network.arguments)}
     if architecture == "vgg":
         header["fingerprint"] = fingerprint(network)
@@ -107,7 +101,7 @@ def load(path, device="cpu"):
         raise CheckpointError(f"The weight file {path} needs the architecture {header.get('architecture')!r}, which "
                               f"this version does not have; it has {', '.join(ARCHITECTURES)}.")
     try:
-        network = ARCHITECTURES[header["architecture"]](**json.loads(header["arguments"]))
+        network = ARCHITECTURES[header["architecture"]].network(**json.loads(header["arguments"]))
         with safe_open(str(path), "pt") as file:
             state = {name: file.get_tensor(name).float() for name in file.keys()}
         network.load_state_dict(state)
@@ -168,8 +162,8 @@ def sha256(path):
 def entry(path):
     """What index.json says of a file, read from its header. Raises CheckpointError as `describe` does."""
     path, header = Path(path), describe(path)
-    name = header.get("name", path.stem)
-    return Entry(name, header.get("title", name), header.get("family") or FAMILIES.get(header.get("architecture"), "other"),
+    name, architecture = header.get("name", path.stem), ARCHITECTURES.get(header.get("architecture"))
+    return Entry(name, header.get("title", name), header.get("family") or (architecture.family if architecture else "other"),
                  path.name, sha256(path), path.stat().st_size,
                  **{k: header.get(k, "") for k in ("license", "credit", "fingerprint", "encoder")})
 

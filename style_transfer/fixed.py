@@ -8,10 +8,9 @@ from . import device as devices
 from .color import keep_content_colors, match_color
 from .errors import CheckpointError, InputError
 from .images import fit, resize
+from .networks import FIXED, of
 from .networks.blocks import reflection_pad
-from .networks.multimodal import Multimodal
 
-FAMILIES = ("johnson", "multimodal")
 MARGIN = 16  # pixels that are painted around the picture and cut off
 SMALLEST = 16  # pixels
 LARGEST = 4096  # pixels, for a network that sees the whole picture at once
@@ -20,7 +19,7 @@ LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 def styles():
     """The styles in `checkpoints/`, by title: entries with .name, .title, .family, .credit, .file and more."""
     entries, _ = checkpoints.installed()  # one damaged file must not hide the others; whoever asks for it is told
-    return sorted((item for item in entries if item.family in FAMILIES), key=lambda item: item.title)
+    return sorted((item for item in entries if item.family in FIXED), key=lambda item: item.title)
 
 
 def _path(style):
@@ -32,14 +31,13 @@ def _path(style):
     return path
 
 
-def _paint(network, content):
+def _paint(network, content, reductions=(1,)):
     """All pictures that a network makes of [1, 3, H, W]; the last has the content's size.
 
     The content is reflected at its edges, and what is painted there cut off: what a network sees of its own padding
     would be a frame around the picture.
     """
-    several = isinstance(network, Multimodal)
-    reductions = (4, 2, 1) if several else (1,)  # of the outputs' sides; the first subnet sees a quarter of the content's
+    several = len(reductions) > 1  # the first subnet of several sees a quarter of the content
     margin = MARGIN * reductions[0]
     height, width = content.shape[2:]
     padded = reflection_pad(content, margin)
@@ -70,10 +68,11 @@ def outputs(content, style, *, size=None, device=None):
         raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {SMALLEST} to {LARGEST} pixels do.")
     where = devices.pick(device)
     network = checkpoints.shared(_path(style), where)
-    if type(network) not in (checkpoints.ARCHITECTURES[family] for family in FAMILIES):
+    _, architecture = of(network)
+    if not architecture.fixed:
         raise InputError(f"{style} is no network of a fixed style.")
     with devices.autocast(where):
-        pictures = [image.float().cpu() for image in _paint(network, content.to(where))]
+        pictures = [image.float().cpu() for image in _paint(network, content.to(where), architecture.reductions)]
     if not all(torch.isfinite(image).all() for image in pictures):
         raise CheckpointError(f"The network of {style} gave values that are not numbers: fetch or train it again.")
     return [image.clamp(0, 1).contiguous() for image in pictures]

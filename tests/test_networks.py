@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
+from style_transfer import networks
 from style_transfer.networks.blocks import InstanceNorm, reflection_pad
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.johnson import Johnson
@@ -198,3 +199,18 @@ def test_the_luminance_block_sees_luminance_alone():
     subnet.luminance.register_forward_pre_hook(lambda module, inputs: seen.update(x=inputs[0]))
     subnet(image)
     assert torch.allclose(seen["x"][:, 0], grey, atol=1e-6)
+
+
+def test_the_table_of_architectures_finds_every_network_and_refuses_others():
+    built = {"vgg": VGG((1,), (2,)), "decoder": Decoder(1, (1,), (2,)), "johnson": Johnson(2, 1),
+             "multimodal": Multimodal((1, 1, 1))}
+    assert {key: networks.of(network)[0] for key, network in built.items()} == {key: key for key in networks.ARCHITECTURES}
+    assert networks.FIXED == ("johnson", "multimodal")
+    picture = torch.rand(1, 3, 64, 64)
+    for key in ("johnson", "multimodal"):
+        _, architecture = networks.of(built[key])
+        pictures = built[key](picture[:, :, ::architecture.reductions[0], ::architecture.reductions[0]])
+        pictures = pictures if isinstance(pictures, list) else [pictures]
+        assert [64 // p.shape[2] for p in pictures] == list(architecture.reductions)
+    with pytest.raises(TypeError, match="Linear"):
+        networks.of(torch.nn.Linear(1, 1))

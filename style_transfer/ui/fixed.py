@@ -9,7 +9,8 @@ import gradio as gr
 
 from .. import hub, images
 from ..errors import InputError, StyleTransferError
-from ..fixed import FAMILIES, blend, outputs, stylize
+from ..fixed import blend, outputs, stylize
+from ..networks import FIXED
 from . import common
 
 MAX_SIZE = 2048
@@ -20,7 +21,7 @@ COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"
 
 def _catalog():
     sources, problems = hub.catalog()
-    return sorted((s for s in sources if s.entry.family in FAMILIES), key=lambda s: s.entry.title), problems
+    return sorted((s for s in sources if s.entry.family in FIXED), key=lambda s: s.entry.title), problems
 
 
 def any_style():
@@ -29,7 +30,7 @@ def any_style():
 
 
 def _installed():
-    return sorted((s for s in hub.installed()[0] if s.entry.family in FAMILIES), key=lambda s: s.entry.title)
+    return sorted((s for s in hub.installed()[0] if s.entry.family in FIXED), key=lambda s: s.entry.title)
 
 
 @common.on_gpu(duration=30)
