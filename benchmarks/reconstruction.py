@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.reference import Reference
-from style_transfer import checkpoints
+from style_transfer import weights
 from training.data import Pictures
 from training.decoders import HELD_OUT, psnr
 
@@ -26,11 +26,11 @@ def main():
     held_out = Pictures(*a.pictures).split(HELD_OUT)[1]
     photos = [x for x, path in zip(held_out.items, held_out.paths) if a.pictures[0] in path.parents][:a.count]
     photos = [x[None, :, :x.shape[1] // 16 * 16, :x.shape[2] // 16 * 16].float() / 255 for x in photos]
-    encoder = checkpoints.shipped("encoder")
+    encoder, decoders = weights.decoders([f"wct-decoder-{level}" for level in range(1, 6)])
     reference = Reference(a.reference) if a.reference else None
     print(f"{len(photos)} photographs, PSNR in dB")
     for level in range(1, 6):
-        decoder = checkpoints.decoder(f"wct-decoder-{level}", encoder)
+        decoder = decoders[level - 1]
         own = sum(psnr(decoder(encoder(x, [f"relu{level}_1"])), x) for x in photos) / len(photos)
         line = f"relu{level}_1   {own:6.2f}"
         if reference:

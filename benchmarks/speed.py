@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.reference import Reference
-from style_transfer import arbitrary, checkpoints, device, fixed, gatys
+from style_transfer import arbitrary, checkpoints, device, fixed, gatys, weights
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.vgg import VGG, VGG19
@@ -61,7 +61,7 @@ def main():
     torch.manual_seed(0)
     full = VGG(**VGG19).requires_grad_(False).to(memory_format=torch.channels_last)
     full_decoder = Decoder(4, full.depths, full.widths).requires_grad_(False).to(memory_format=torch.channels_last)
-    compact, papers = checkpoints.shipped("encoder"), Johnson().to(memory_format=torch.channels_last).eval()
+    compact, papers = checkpoints.shared(weights.find("encoder")), Johnson().to(memory_format=torch.channels_last).eval()
     painted, several = (next((s for s in fixed.styles() if s.family == f), None) for f in ("johnson", "multimodal"))
     print(f"{torch.get_num_threads()} threads, bfloat16 {'used' if device.bf16_is_faster('cpu') else 'not used'} "
           f"by AdaIN and WCT on both sides where float32 is not named\n{'':44s} {'ours':>10s} {'other':>10s}")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from . import arbitrary, backbones, checkpoints, convert, fixed, gatys, hub, images
 from .errors import CheckpointError, InputError, StyleTransferError
+from .weights import catalog, find
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Turn photographs into paintings.")
@@ -154,7 +155,7 @@ def adain_command(content: Content, styles: Styles, output: Output, weights: Wei
                   device: Device = None):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
     _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, arbitrary.LEVELS, device,
-               _weight_file(decoder))
+               decoder and find(decoder))
 
 
 @app.command("wct")
@@ -175,7 +176,7 @@ def fixed_command(content: Content, output: Output,
                   size: Size = None, preserve_color: PreserveColor = Keep.off, device: Device = None):
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
     keep = preserve_color.value if preserve_color != Keep.off else False
-    network = _weight_file(style)
+    network = find(style)
 
     def work(source, target, advance):
         images.save(fixed.stylize(images.load(source), network, strength, keep, size=size, device=device), target)
@@ -190,17 +191,10 @@ app.add_typer(weights_app, name="weights")
 Folder = Annotated[Path | None, typer.Option(help="Instead of checkpoints/.")]
 
 
-def _weight_file(name):
-    """A path as it is, the path behind a name of `weights list`."""
-    if name is None or Path(name).is_file():
-        return name
-    return hub.find(name).path()
-
-
 @weights_app.command("list")
 def weights_list():
     """What lies in checkpoints/ and in the repositories of STYLE_TRANSFER_REPO."""
-    sources, problems = hub.catalog()
+    sources, problems = catalog()
     table = Table("name", "what", "family", "size", "licence", "from", box=None)
     for source in sources:
         item = source.entry

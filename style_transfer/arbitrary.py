@@ -11,6 +11,7 @@ from .color import keep_content_colors, match_color
 from .errors import InputError
 from .images import fit, resize
 from .transforms import affine, blend, coloring, normalize_weights, transfer, whitening
+from .weights import decoders as decoders_and_encoder
 
 METHODS = ("adain", "wct")
 LEVELS = (5, 4, 3, 2, 1)
@@ -59,9 +60,8 @@ def _networks(method, levels, decoder, where):
         if getattr(network, "level", None) != 4:
             raise InputError(f"{decoder} is no AdaIN decoder.")
         return checkpoints.encoder_of(decoder, where), [network]
-    encoder = checkpoints.shipped("encoder", where)
-    names = ["adain-decoder"] if method == "adain" else [f"wct-decoder-{level}" for level in levels]
-    return encoder, [checkpoints.decoder(name, encoder, where) for name in names]
+    names = ["adain-decoder"] if method == "adain" else [f"wct-decoder-{level}" for level in levels or LEVELS]
+    return decoders_and_encoder(names, where)
 
 
 def _levels(method, levels):

@@ -5,15 +5,14 @@ in use are fetched, by reading the file's header and the byte ranges that it nam
 """
 
 import contextlib
-import functools
-import hashlib
 import json
 from pathlib import Path
 
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 
-from . import checkpoints, convert, hub
+from . import checkpoints, convert, hub, weights
 from .errors import CheckpointError, HubError
 from .networks.vgg import VGG, VGG16, VGG19
 
@@ -31,22 +30,15 @@ def _check(name):
         raise CheckpointError(f"There is no backbone {name!r}: choose among {', '.join(BACKBONES)}.")
 
 
-def _skeleton(plan):
-    """The network without its weights: layer names, parameter names and shapes."""
-    with torch.device("meta"):
-        return VGG(**plan)
-
-
 def _plan(name, layers):
     """Arguments of the VGG up to relu5_1, which is what the defaults use, or of all of it when a layer lies deeper."""
     shallow = dict(depths=(*PLANS[name]["depths"][:4], 1), widths=PLANS[name]["widths"])
-    deeper = set(_skeleton(PLANS[name]).layers) - set(_skeleton(shallow).layers)
+    deeper = set(checkpoints.skeleton("vgg", PLANS[name]).layers) - set(checkpoints.skeleton("vgg", shallow).layers)
     return PLANS[name] if deeper & set(layers or ()) else shallow
 
 
 def folder():
     """Where the full backbones are kept: style-transfer/ beside the Hub's own cache, so HF_HOME moves both."""
-    from huggingface_hub import constants
     return Path(constants.HF_HOME) / "style-transfer"
 
 
@@ -54,66 +46,55 @@ def _file(name, plan):
     return folder() / f"{name}-relu5_{plan['depths'][4]}.safetensors"
 
 
-def _torchvision(name):
-    return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION[name]
+def _here(name, layers):
+    """The file on this machine that has the layers: torch.hub's, or one that was fetched; None where there is none."""
+    torchvision = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION[name]
+    files = torchvision, _file(name, _plan(name, layers)), _file(name, PLANS[name])
+    return next((path for path in files if path.exists()), None)
 
 
 def present(name, layers=None):
     """Whether `load` needs no download."""
     _check(name)
-    return name == "compact" or _torchvision(name).exists() or any(
-        _file(name, plan).exists() for plan in (_plan(name, layers), PLANS[name]))
+    return name == "compact" or _here(name, layers) is not None
 
 
-def load(name, layers=None):
-    """A frozen VGG that has the named layers; fetched from the Hub when it is not on this machine.
+def load(name, layers=None, device="cpu"):
+    """A frozen VGG that has the named layers, on a device; fetched from the Hub when it is not on this machine.
 
+    It is kept for the next call and for others: nobody may move or change it.
     Raises CheckpointError for an unknown name and for damaged files, HubError when the Hub cannot be read.
     """
     _check(name)
     if name == "compact":
-        return checkpoints.shipped("encoder")
-    if (path := _torchvision(name)).exists():
-        return _from_torchvision(str(path), path.stat().st_mtime_ns)
+        return checkpoints.shared(weights.named("encoder"), device)
     for _ in download(name, layers):
         pass
-    plan = _plan(name, layers)
-    path = next(p for p in (_file(name, plan), _file(name, PLANS[name])) if p.exists())
-    return _from_file(str(path), path.stat().st_mtime_ns)
+    path = _here(name, layers)
+    return checkpoints.keep(path, device, lambda: _load(path).to(device))
 
 
-@functools.lru_cache(maxsize=2)
-def _from_torchvision(path, modified):
+def _load(path):
+    if path.suffix == ".pth":
+        try:
+            network = convert.torchvision_vgg(convert.read(path))
+        except (LookupError, TypeError, ValueError):
+            raise CheckpointError(f"{path} does not hold torchvision's VGG: remove it, and the Hub's is fetched.") from None
+        return network.requires_grad_(False).eval().to(memory_format=torch.channels_last)
     try:
-        network = convert.torchvision_vgg(convert.read(path))
-    except (KeyError, IndexError, RuntimeError):
-        raise CheckpointError(f"{path} does not hold torchvision's VGG: remove it, and the Hub's is fetched.") from None
-    return network.requires_grad_(False).eval().to(memory_format=torch.channels_last)
-
-
-@functools.lru_cache(maxsize=2)
-def _from_file(path, modified):
-    try:
-        if checkpoints.describe(path).get("digest") != _digest(load_file(path)):
+        if checkpoints.describe(path).get("digest") != checkpoints.digest(load_file(path)):
             raise CheckpointError("its content does not match its checksum")
         return checkpoints.load(path)
     except CheckpointError as error:
-        Path(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise CheckpointError(f"The weight file {path} was damaged ({error}) and has been removed: "
                               "try again, and it is fetched anew.") from None
 
 
-def _digest(state):
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _spans(header, names):
-    """The byte ranges [start, end) of the named tensors in the data section, neighbours joined."""
+def _spans(places):
+    """The byte ranges [start, end) of tensors in the data section, neighbours joined."""
     spans = []
-    for start, end in sorted(header[n]["data_offsets"] for n in names):
+    for start, end in sorted(places):
         if spans and start == spans[-1][1]:
             spans[-1][1] = end
         else:
@@ -126,19 +107,19 @@ def download(name, layers=None):
 
     What has arrived is kept when the connection breaks or the process is killed, and the next call goes on from there.
     """
-    _check(name)
     if present(name, layers):
         return
     plan, repo = _plan(name, layers), REPOSITORIES[name]
-    commit = hub.commit(repo)
-    path = _file(name, plan)
-    tensors = _skeleton(plan).state_dict()
+    commit, path = hub.commit(repo), _file(name, plan)
+    tensors = checkpoints.skeleton("vgg", plan).state_dict()
     try:
         length = int.from_bytes(hub.read_range(repo, FILE, commit, 0, 8), "little")
         header = json.loads(hub.read_range(repo, FILE, commit, 8, 8 + min(length, 1 << 24)))
         fits = all((header[n]["dtype"], header[n]["shape"]) == ("F32", list(t.shape)) for n, t in tensors.items())
-        spans = _spans(header, tensors)
-    except (ValueError, KeyError, TypeError):
+        places = {n: header[n]["data_offsets"] for n in tensors}
+        fits = fits and all(end - start == 4 * tensors[n].numel() for n, (start, end) in places.items())
+        spans = _spans(places.values())
+    except (ValueError, KeyError, TypeError, RecursionError):
         fits = False
     if not fits:
         raise HubError(f"{FILE} of {repo} does not hold the convolutions of {name}: what answered may be a proxy and not the "
@@ -149,10 +130,9 @@ def download(name, layers=None):
     failures = 0
     with open(part, "ab") as file:
         while (done := file.tell()) < total:
-            begin, end = _position(spans, done)
+            begin, end = (8 + length + place for place in _position(spans, done))
             try:
-                start = 8 + length
-                with contextlib.closing(hub.stream_range(repo, FILE, commit, start + begin, start + end, BLOCK)) as blocks:
+                with contextlib.closing(hub.stream_range(repo, FILE, commit, begin, end, BLOCK)) as blocks:
                     for block in blocks:
                         file.write(block)
                         yield file.tell(), total
@@ -161,7 +141,15 @@ def download(name, layers=None):
                 if failures == ATTEMPTS:
                     raise
             file.flush()
-    _assemble(part, path, header, spans, plan, repo, commit)
+    data, done, state = bytearray(part.read_bytes()), 0, {}
+    for key, (begin, end) in sorted(places.items(), key=lambda item: item[1]):  # as they lie in the file
+        state[key] = torch.frombuffer(data, dtype=torch.float32, count=(end - begin) // 4, offset=done).view_as(tensors[key])
+        done += end - begin
+    part.unlink()
+    network = VGG(**plan)
+    network.load_state_dict(state)
+    checkpoints.save(path, network, torch.float32, title=name, source=f"{repo}@{commit}", license="bsd-3-clause",
+                     digest=checkpoints.digest(state))
 
 
 def _position(spans, done):
@@ -171,20 +159,3 @@ def _position(spans, done):
             return begin + done, end
         done -= end - begin
     raise ValueError("beyond the last span")
-
-
-def _assemble(part, path, header, spans, plan, repo, commit):
-    """Make a checkpoint of our own out of the fetched bytes."""
-    data, network, before = part.read_bytes(), VGG(**plan), 0
-    state = {}
-    for begin, end in spans:
-        for name in network.state_dict():
-            first, last = header[name]["data_offsets"]
-            if begin <= first < end:
-                raw = bytearray(data[before + first - begin:before + last - begin])
-                state[name] = torch.frombuffer(raw, dtype=torch.float32).view(header[name]["shape"])
-        before += end - begin
-    part.unlink()
-    network.load_state_dict(state)
-    checkpoints.save(path, network, torch.float32, name=path.stem, title=name, source=f"{repo}@{commit}",
-                     license="bsd-3-clause", digest=_digest(state))

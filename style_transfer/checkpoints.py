@@ -8,7 +8,9 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
+import re
+import stat
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +24,20 @@ from .networks import ARCHITECTURES, of
 FOLDER = Path(os.environ.get("STYLE_TRANSFER_CHECKPOINTS", Path(__file__).resolve().parent.parent / "checkpoints"))
 FORMAT = "style-transfer-1"
 INDEX = "index.json"
+INDEX_BYTES = 1 << 20  # some thousand weights
+NAME = re.compile(r"[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]{0,199}")  # what a weight may be called: the stem of a file
+CHANNELS, COUNT = 1024, 64  # the highest number for a network's argument called width or widths, and for any other
+KEPT = 32  # networks
 
 
 class Entry(NamedTuple):
     """A weight file as index.json lists it."""
 
-    name: str
+    name: str  # the file's stem, whatever its header or an index says
     title: str
     family: str  # encoder, wct, adain, johnson, multimodal, cyclegan
     file: str  # name in its folder or repository
-    sha256: str
+    sha256: str  # empty where nobody has asked for it
     size: int  # bytes
     license: str = ""
     credit: str = ""  # of the style
@@ -41,11 +47,15 @@ class Entry(NamedTuple):
 
 def fingerprint(network):
     """16 hex digits over a network's parameters in half precision: names an encoder in its decoders' files."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return digest({name: tensor.detach().cpu().half() for name, tensor in network.state_dict().items()})[:16]
+
+
+def digest(state):
+    """SHA-256 in hex digits over tensors by name, {name: tensor on the CPU}."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        found.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def save(path, network, dtype=torch.half, **metadata):
@@ -65,30 +75,79 @@ def replacing(path):
     """A file beside `path` to write to; it takes the place of `path` if all went well, and is gone if not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
-        pass
+    part = path.with_name(f".{path.stem[:100]}.{os.urandom(8).hex()}.part")
     try:
-        yield Path(part.name)
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, path)
+        yield part
+        os.replace(part, path)
     finally:
-        Path(part.name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opening(path):
+    """What goes wrong with a file that is read, as CheckpointError; only regular files are opened, for a pipe would wait."""
+    shown = path if str(path).isprintable() and len(str(path)) < 300 else f"{str(path)!r:.300}"
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise CheckpointError(f"The weight file {shown} is a folder or a device: name a file.")
+        yield
+    except FileNotFoundError:
+        raise CheckpointError(f"The weight file {shown} is missing: fetch it again, or name another.") from None
+    except (SafetensorError, OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise CheckpointError(f"The weight file {shown} is damaged, no safetensors file or may not be read ({_line(error)}): "
+                              "fetch it again.") from None
+
+
+def _line(error):
+    return " ".join(str(error).split())[:300]
+
+
+def stamp(path):
+    """What changes when a file does: size, time of modification, inode. Raises CheckpointError for what is no file."""
+    with _opening(path):
+        found = os.stat(path)
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@functools.lru_cache(maxsize=256)
+def _header(path, stamp):
+    with _opening(path), safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def describe(path):
-    """The metadata in a file's header, {str: str}. Raises CheckpointError for a file that is not one of ours."""
-    try:
-        with safe_open(str(path), "pt") as file:
-            header = file.metadata() or {}
-    except FileNotFoundError:
-        raise CheckpointError(f"The weight file {path} is missing: fetch it again, or name another.") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"The weight file {path} is damaged or no safetensors file ({error}): "
-                              "fetch it again.") from None
+    """The metadata in a file's header, {str: str}, read once. Raises CheckpointError for a file that is not one of ours."""
+    header = _header(str(path), stamp(path))
     if header.get("format") != FORMAT:
-        raise CheckpointError(f"The weight file {path} has the format {header.get('format')!r}, not {FORMAT!r}: "
+        raise CheckpointError(f"The weight file {path} has the format {header.get('format', '')!r:.60}, not {FORMAT!r}: "
                               "it belongs to another program or another version of this one.")
-    return header
+    return dict(header)
+
+
+def skeleton(architecture, arguments):
+    """The network of an architecture without memory for its parameters. Raises ValueError, for any wrong arguments."""
+    try:
+        for key, value in arguments.items():
+            numbers, limit = value if isinstance(value, (list, tuple)) else [value], CHANNELS if "width" in key else COUNT
+            if len(numbers) > 8 or not all(isinstance(n, bool) or isinstance(n, int) and 0 < n <= limit for n in numbers):
+                raise ValueError(f"{key} is no number of channels or layers")
+        with torch.device("meta"):
+            return ARCHITECTURES[architecture].network(**arguments)
+    except Exception as error:  # any: the arguments come from a file
+        raise ValueError(f"no {architecture} has the arguments {str(arguments):.100} ({_line(error)})") from None
+
+
+def build(architecture, arguments, shapes):
+    """The network of an architecture, once it is sure that its parameters have these shapes, {name: sequence}.
+
+    A file may ask for any size, so they are compared before there is any memory. Raises ValueError, one line.
+    """
+    wanted = {name: list(tensor.shape) for name, tensor in skeleton(architecture, arguments).state_dict().items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        found = list(shapes[name]) if name in shapes else None
+        if found != wanted.get(name):
+            raise ValueError(f"{name:.60} has the shape {found} instead of {wanted.get(name)}")
+    return ARCHITECTURES[architecture].network(**arguments)
 
 
 def load(path, device="cpu"):
@@ -96,128 +155,125 @@ def load(path, device="cpu"):
 
     Raises CheckpointError, one sentence, for a file that is missing, damaged, of another program, or incomplete.
     """
-    header = describe(path)
-    if header.get("architecture") not in ARCHITECTURES:
-        raise CheckpointError(f"The weight file {path} needs the architecture {header.get('architecture')!r}, which "
-                              f"this version does not have; it has {', '.join(ARCHITECTURES)}.")
-    try:
-        network = ARCHITECTURES[header["architecture"]].network(**json.loads(header["arguments"]))
-        with safe_open(str(path), "pt") as file:
-            state = {name: file.get_tensor(name).float() for name in file.keys()}
-        network.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"The weight file {path} does not fit the network that it names: "
-                              f"{str(error).splitlines()[-1].strip()}") from None
-    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
-    if broken:
-        raise CheckpointError(f"The weight file {path} holds values that are not finite ({broken[0]}): fetch it again.")
+    architecture, arguments = map(describe(path).get, ("architecture", "arguments"), ("", ""))
+    if architecture not in ARCHITECTURES:
+        raise CheckpointError(f"The weight file {path} needs the architecture {architecture!r:.60}, which this version does "
+                              f"not have; it has {', '.join(ARCHITECTURES)}.")
+    with _opening(path), safe_open(str(path), "pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}
+        try:
+            if not {s.get_dtype() for s in slices.values()} <= {"F16", "BF16", "F32", "F64"}:
+                raise ValueError("its numbers are of another kind")
+            network = build(architecture, json.loads(arguments[:4096]), {n: s.get_shape() for n, s in slices.items()})
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"The weight file {path} does not fit the network that it names: {_line(error)}.") from None
+        state = {name: file.get_tensor(name).float() for name in slices}
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"The weight file {path} holds values that are not finite ({name}): fetch it again.")
+    network.load_state_dict(state)
     return network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
 
 
-@functools.lru_cache(maxsize=32)
-def _shared(path, modified, device):
-    return load(path, device)
+_kept, _lock = {}, threading.RLock()  # {(path, device): (stamp, network)}, the longest unused first
+
+
+def keep(path, device, make):
+    """make(), kept for a path and a device until the file changes. Nobody may move or change what is given out."""
+    key, version = (os.path.abspath(path), str(device)), stamp(path)
+    with _lock:
+        known, network = _kept.pop(key, (None, None))
+        if known != version:
+            network = make()
+        while len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = version, network
+    return network
 
 
 def shared(path, device="cpu"):
-    """The network of a file as `load` builds it, loaded once and kept."""
-    path = Path(path)
-    return _shared(str(path), path.stat().st_mtime_ns if path.exists() else None, str(device))
-
-
-def shipped(name, device="cpu"):
-    """A network of `checkpoints/` by file name without suffix, loaded once and kept."""
-    return shared(FOLDER / f"{name}.safetensors", device)
+    """The network of a file as `load` builds it, loaded once, kept, and neither moved nor changed by anybody."""
+    return keep(path, device, lambda: load(path, device))
 
 
 def encoder_of(path, device="cpu"):
     """The encoder that a decoder's file belongs to, from the same folder or from `checkpoints/`. Raises CheckpointError."""
     wanted = describe(path).get("encoder")
     for candidate in (*sorted(Path(path).parent.glob("*.safetensors")), *sorted(FOLDER.glob("*.safetensors"))):
-        if wanted and describe(candidate).get("fingerprint") == wanted:
-            return shared(candidate, device)
+        with contextlib.suppress(CheckpointError):  # of a file that has nothing to do with it
+            if wanted and describe(candidate).get("fingerprint") == wanted:
+                return shared(candidate, device)
     raise CheckpointError(f"The decoder {Path(path).name} was trained on the encoder {wanted}, which is neither beside it "
                           f"nor in {FOLDER}: take both from the same release.")
 
 
-def decoder(name, encoder, device="cpu"):
-    """A shipped decoder, refused if it was trained on another encoder than the one given."""
-    network = shipped(name, device)
-    wanted = describe(FOLDER / f"{name}.safetensors").get("encoder")
-    if wanted != fingerprint(encoder):
-        raise CheckpointError(f"The decoder {name} was trained on the encoder {wanted}, not on {fingerprint(encoder)}: "
-                              "take the encoder and the decoder from the same release.")
-    return network
-
-
 def sha256(path):
-    """The file's SHA-256 in hex digits."""
+    """The file's SHA-256 in hex digits. Raises CheckpointError for what cannot be read."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with _opening(path), open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
 def entry(path):
-    """What index.json says of a file, read from its header. Raises CheckpointError as `describe` does."""
+    """What index.json says of a file but for its SHA-256, read from its header. Raises CheckpointError as `describe` does."""
     path, header = Path(path), describe(path)
-    name, architecture = header.get("name", path.stem), ARCHITECTURES.get(header.get("architecture"))
-    return Entry(name, header.get("title", name), header.get("family") or (architecture.family if architecture else "other"),
-                 path.name, sha256(path), path.stat().st_size,
-                 **{k: header.get(k, "") for k in ("license", "credit", "fingerprint", "encoder")})
+    family = header.get("family") or getattr(ARCHITECTURES.get(header.get("architecture")), "family", "other")
+    return Entry(path.stem, header.get("title", path.stem), family, path.name, "", path.stat().st_size,
+                 **{k: header.get(k, "") for k in Entry._fields[6:]})
 
 
-def installed():
-    """What lies in `checkpoints/`: (entries, sentences about files that cannot be read)."""
-    entries, problems = [], []
-    for path in sorted(FOLDER.glob("*.safetensors")):
-        try:
-            entries.append(entry(path))
-        except CheckpointError as error:
-            problems.append(str(error))
-    return entries, problems
+def _folder(folder):
+    folder = Path(folder or FOLDER)
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no folder {folder}: name one that has weight files in it.")
+    return folder, sorted(folder.glob("*.safetensors"))
 
 
 def write_index(folder=None):
     """Make a folder's index.json from its files, and return its entries."""
-    folder = Path(folder or FOLDER)
-    entries = [entry(p) for p in sorted(folder.glob("*.safetensors"))]
+    folder, files = _folder(folder)
+    entries = [entry(path)._replace(sha256=sha256(path)) for path in files]
     with replacing(folder / INDEX) as part:
         part.write_text(json.dumps({"format": FORMAT, "weights": [e._asdict() for e in entries]}, indent=1) + "\n")
     return entries
 
 
+def _entry(item):
+    """One entry of an index. Raises AttributeError, KeyError, TypeError or ValueError for anything else."""
+    found = Entry(**{k: v for k, v in item.items() if k in Entry._fields} | {"name": str(item["file"])[:-len(".safetensors")]})
+    if not all(type(v) is (int if k == "size" else str) for k, v in found._asdict().items()) or not NAME.fullmatch(found.name) \
+            or found.file != f"{found.name}.safetensors":
+        raise ValueError
+    return found
+
+
 def read_index(path):
     """The entries of an index.json. Raises CheckpointError when it is missing or no index."""
+    if not Path(path).exists():
+        raise CheckpointError(f"There is no {path}: `python -m style_transfer weights index` makes it.")
+    with _opening(path), open(path, "rb") as file:
+        text = file.read(INDEX_BYTES + 1)
     try:
-        weights = json.loads(Path(path).read_text())["weights"]
-        entries = [Entry(**{k: v for k, v in item.items() if k in Entry._fields}) for item in weights]
-    except FileNotFoundError:
-        raise CheckpointError(f"There is no {path}: `python -m style_transfer weights index` makes it.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [_entry(item) for item in json.loads(text if len(text) <= INDEX_BYTES else "")["weights"][:]]  # a list
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise CheckpointError(f"{path} is no index of weights: fetch or make it again.") from None
-    for item in entries:
-        if Path(item.file).name != item.file or not item.file.endswith(".safetensors"):
-            raise CheckpointError(f"{path} names the file {item.file!r}, which is no weight file of its folder.")
-    return entries
 
 
 def verify(folder=None):
     """Compare a folder with its index.json: a list of (file name, what is wrong with it or None)."""
-    folder = Path(folder or FOLDER)
+    folder, files = _folder(folder)
     entries, found = read_index(folder / INDEX), []
     for item in entries:
         path, problem = folder / item.file, None
-        if not path.exists():
-            problem = "is missing"
-        elif sha256(path) != item.sha256:
-            problem = "is not the file that the index names: its SHA-256 differs"
-        else:
-            try:
-                load(path)
-            except CheckpointError as error:
-                problem = str(error)
+        try:
+            if sha256(path) != item.sha256:
+                problem = "is not the file that the index names: its SHA-256 differs"
+            elif (network := load(path)) and item.fingerprint and fingerprint(network) != item.fingerprint:
+                problem = "is not the encoder that it says it is: its fingerprint differs"
+        except CheckpointError as error:
+            problem = str(error)
         found.append((item.file, problem))
     listed = {item.file for item in entries}
-    return found + [(p.name, "is not in the index") for p in sorted(folder.glob("*.safetensors")) if p.name not in listed]
+    return found + [(path.name, "is not in the index") for path in files if path.name not in listed]

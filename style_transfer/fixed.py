@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints
+from . import checkpoints, weights
 from . import device as devices
 from .color import keep_content_colors, match_color
 from .errors import CheckpointError, InputError
@@ -18,17 +18,8 @@ LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 
 def styles():
     """The styles in `checkpoints/`, by title: entries with .name, .title, .family, .credit, .file and more."""
-    entries, _ = checkpoints.installed()  # one damaged file must not hide the others; whoever asks for it is told
-    return sorted((item for item in entries if item.family in FIXED), key=lambda item: item.title)
-
-
-def _path(style):
-    if str(style).endswith(".safetensors"):
-        return style
-    path = checkpoints.FOLDER / f"{style}.safetensors"
-    if not path.exists():
-        raise InputError(f"There is no style {style!r}: choose among {', '.join(s.name for s in styles())}.")
-    return path
+    sources, _ = weights.installed(*FIXED)  # one damaged file must not hide the others; whoever asks for it is told
+    return sorted((source.entry for source in sources), key=lambda item: item.title)
 
 
 def _paint(network, content, reductions=(1,)):
@@ -67,7 +58,7 @@ def outputs(content, style, *, size=None, device=None):
     if min(height, width) < SMALLEST or max(height, width) > LARGEST:
         raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {SMALLEST} to {LARGEST} pixels do.")
     where = devices.pick(device)
-    network = checkpoints.shared(_path(style), where)
+    network = checkpoints.shared(weights.find(style, *FIXED), where)
     _, architecture = of(network)
     if not architecture.fixed:
         raise InputError(f"{style} is no network of a fixed style.")

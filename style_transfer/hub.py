@@ -4,7 +4,9 @@ The client's own variables hold: HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN, HF_HOME.
 whose weights are offered beside those of checkpoints/: "owner/name" or "owner/name@revision", with commas between.
 """
 
+import concurrent.futures
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -14,17 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import constants, errors
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, httpx
 
 from . import checkpoints
@@ -33,6 +25,21 @@ from .errors import CheckpointError, HubError, InputError
 PATIENCE = 4.5  # seconds until a network that does not answer counts as dead
 SUFFIXES = {".safetensors", ".md", ".json", ".jpg", ".png"}  # what a folder of weights consists of
 COMMIT = re.compile(r"[0-9a-f]{40}")
+REFUSED = "log in with `hf auth login`, or set an HF_TOKEN that may do this"
+SENTENCES = (  # for the client's errors, the first that fits
+    (errors.GatedRepoError, "{repo} is gated: accept its conditions at {hub}/{repo}, then " + REFUSED + "."),
+    (errors.RepositoryNotFoundError, "{hub} has no repository {repo} that you may read: check the name, and for a private one "
+     + REFUSED + "."),
+    (errors.RevisionNotFoundError, "{repo} does not have this revision: check the branch, tag or commit after the @."),
+    ((errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError), "Cannot reach {what}: {why}, and the cache does not have "
+     "it; check the network, or go on with the weights that are here."),
+    (errors.EntryNotFoundError, "{repo} has no file {file}: it is no repository of this program, or the file was removed."),
+    (errors.HfHubHTTPError, "{hub} failed on {what} (HTTP {code}): {advice}."),
+    ((httpx.HTTPError, ConnectionError, TimeoutError), "The connection to {hub} broke over {what}: check the network and try "
+     "again; what has arrived is kept."),
+    (OSError, "A file of the cache could not be written: {error}."),
+    ((ValueError, KeyError, TypeError), "What answered at {hub} for {what} is not the Hub, perhaps a proxy or a login page: "
+     "check the network and HF_ENDPOINT."))
 
 
 class Repository(NamedTuple):
@@ -47,7 +54,7 @@ class Repository(NamedTuple):
 
 def parse(text):
     """"owner/name" or "owner/name@revision" as a Repository. Raises InputError for anything else."""
-    name, _, revision = text.strip().partition("@")
+    name, _, revision = str(text).strip().partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[\w./-]*", revision) or ".." in revision:
         raise InputError(f"{text!r} names no repository: write owner/name or owner/name@revision.")
     return Repository(name, revision or "main")
@@ -61,83 +68,65 @@ def repositories():
 @contextlib.contextmanager
 def _sentences(repo, file=""):
     """The client's errors as HubError, each a sentence."""
-    what = f"{file} of {repo}" if file else f"the repository {repo}"
     try:
         yield
-    except GatedRepoError:
-        raise HubError(f"{repo} is gated: accept its conditions at {constants.ENDPOINT}/{repo}, then log in with "
-                       "`hf auth login` or set HF_TOKEN.") from None
-    except RepositoryNotFoundError:
-        raise HubError(f"{constants.ENDPOINT} has no repository {repo} that you may read: check the name, and for a private "
-                       "one log in with `hf auth login` or set HF_TOKEN.") from None
-    except RevisionNotFoundError:
-        raise HubError(f"{repo} does not have this revision: check the branch, tag or commit after the @.") from None
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError):
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
-        raise HubError(f"Cannot reach {what}: {why}, and the cache does not have it; check the network, or go on with the "
-                       "weights that are here.") from None
-    except EntryNotFoundError:
-        raise HubError(f"{repo} has no file {file}: it is no repository of this program, or the file was removed.") from None
-    except HFValidationError:
+    except errors.HFValidationError:
         raise InputError(f"{repo!r} names no repository: write owner/name or owner/name@revision.") from None
-    except HfHubHTTPError as error:
-        code = getattr(error.response, "status_code", None)
-        if code in (401, 403):
-            raise HubError(f"{constants.ENDPOINT} refuses access to {what}: log in with `hf auth login`, or set an HF_TOKEN "
-                           "that may do this.") from None
-        raise HubError(f"{constants.ENDPOINT} failed on {what} (HTTP {code}): try again later.") from None
-    except (httpx.HTTPError, ConnectionError, TimeoutError):
-        raise HubError(f"The connection to {constants.ENDPOINT} broke over {what}: check the network and try again; what "
-                       "has arrived is kept.") from None
-    except OSError as error:
-        raise HubError(f"{error.filename or 'A file of the cache'} could not be written: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError):
-        raise HubError(f"What answered at {constants.ENDPOINT} for {what} is not the Hub, perhaps a proxy or a login page: "
-                       "check the network and HF_ENDPOINT.") from None
+    except Exception as error:
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+        for kinds, sentence in SENTENCES:
+            if isinstance(error, kinds):
+                code = getattr(getattr(error, "response", None), "status_code", None)
+                raise HubError(sentence.format(hub=constants.ENDPOINT, repo=repo, file=file, why=why, code=code, error=error,
+                                               what=f"{file} of {repo}" if file else f"the repository {repo}",
+                                               advice=REFUSED if code in (401, 403) else "try again later")) from None
+        raise
 
 
-def _within(seconds, work):
-    """work() in a thread of its own; TimeoutError when it takes longer, whatever it hangs in (a name server, say)."""
-    outcome = {}
+def _ask(work):
+    """work() in a thread of its own. Raises LocalEntryNotFoundError when no answer comes in time, whatever it hangs in."""
+    _online()
+    future = concurrent.futures.Future()
 
     def run():
         try:
-            outcome["value"] = work()
+            future.set_result(work())
         except BaseException as error:
-            outcome["error"] = error
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result(PATIENCE)
+    except errors.HfHubHTTPError:  # an answer, though not the wanted one
+        raise
+    except (httpx.TransportError, concurrent.futures.TimeoutError, OSError):
+        raise errors.LocalEntryNotFoundError("no answer") from None
+
+
+def _online():
+    if constants.HF_HUB_OFFLINE:
+        raise errors.OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
+
+
+def _answers():
+    """Ask the Hub whether it answers at all, for the client would ask it for 23 seconds."""
+    _ask(lambda: get_session().get(f"{constants.ENDPOINT}/api/models", params={"limit": 1}, timeout=PATIENCE))
 
 
 def _info(repo, revision="main"):
     """The Hub's description of a repository; a server that fails is asked again as long as PATIENCE lasts."""
-    def ask():
-        for pause in (0.3, 0.6, 1.2, None):
-            try:
-                return huggingface_hub.HfApi().model_info(repo, revision=revision, timeout=PATIENCE)
-            except HfHubHTTPError as error:
-                if pause is None or getattr(error.response, "status_code", 0) < 500:
-                    raise
-            time.sleep(pause)
-
-    if constants.HF_HUB_OFFLINE:
-        raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
-    return _within(PATIENCE, ask)
+    for pause in (0.3, 0.6, 1.2, None):
+        try:
+            return huggingface_hub.HfApi().model_info(repo, revision=revision, timeout=PATIENCE)
+        except errors.HfHubHTTPError as error:
+            if pause is None or getattr(error.response, "status_code", 0) < 500:
+                raise
+        time.sleep(pause)
 
 
-def _answers():
-    """Whether the Hub answers at all, for the client would ask it for 23 seconds. Raises LocalEntryNotFoundError."""
-    try:
-        _within(PATIENCE, lambda: get_session().get(f"{constants.ENDPOINT}/api/models", params={"limit": 1}, timeout=PATIENCE))
-    except (httpx.TransportError, OSError):
-        raise LocalEntryNotFoundError("no answer") from None
+def _ref(repo, revision):
+    """Where the cache notes which commit a branch or tag stood for."""
+    return Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "refs", revision)
 
 
 def commit(repo, revision="main"):
@@ -147,16 +136,13 @@ def commit(repo, revision="main"):
     """
     if COMMIT.fullmatch(revision):
         return revision
-    cached = Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "refs", revision)
     with _sentences(repo):
         try:
-            sha = _info(repo, revision).sha
-        except HfHubHTTPError:  # an answer, though not the wanted one
-            raise
-        except (httpx.TransportError, OSError):
-            if not cached.is_file():
-                raise LocalEntryNotFoundError("no answer") from None
-            return cached.read_text().strip()
+            sha = _ask(lambda: _info(repo, revision)).sha
+        except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+            if not _ref(repo, revision).is_file():
+                raise
+            return _ref(repo, revision).read_text().strip()
         if not COMMIT.fullmatch(sha or ""):
             raise ValueError("no commit")
         return sha
@@ -167,25 +153,18 @@ def _file(repo, name, sha):
     with _sentences(repo, name):
         try:
             return Path(huggingface_hub.hf_hub_download(repo, name, revision=sha, local_files_only=True))
-        except LocalEntryNotFoundError:
-            if not constants.HF_HUB_OFFLINE:
-                _answers()
+        except errors.LocalEntryNotFoundError:
+            _answers()
             return Path(huggingface_hub.hf_hub_download(repo, name, revision=sha, etag_timeout=PATIENCE))
-
-
-def _remember(repo, revision, sha):
-    """Note in the cache which commit a branch or tag stood for, as the client does when it is given the name."""
-    if not COMMIT.fullmatch(revision):
-        ref = Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "refs", revision)
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        ref.write_text(sha)
 
 
 def index(repo):
     """(commit, entries) of a Repository. A commit whose index is in the cache costs no request."""
     sha = commit(*repo)
     path = _file(repo.id, checkpoints.INDEX, sha)
-    _remember(*repo, sha)
+    if not COMMIT.fullmatch(repo.revision):
+        _ref(*repo).parent.mkdir(parents=True, exist_ok=True)
+        _ref(*repo).write_text(sha)
     try:
         return sha, checkpoints.read_index(path)
     except CheckpointError:
@@ -200,83 +179,25 @@ def _forget(path):
     path.unlink(missing_ok=True)
 
 
+@functools.lru_cache(maxsize=256)
+def _sha256(path, stamp):  # of a file of the cache: once, and not at every click
+    return checkpoints.sha256(path)
+
+
 def fetch(repo, sha, item):
     """The path of a weight file in the cache, downloaded if need be, its SHA-256 checked. Raises HubError."""
     path = _file(repo.id, item.file, sha)
-    if checkpoints.sha256(path) != item.sha256:
+    if _sha256(path, checkpoints.stamp(path)) != item.sha256:
         _forget(path)
         raise HubError(f"{item.file} of {repo} is not the file that its index names (SHA-256 differs) and was thrown away: "
                        "try again, and if that does not help, tell its owner.")
     return path
 
 
-class Source(NamedTuple):
-    """A weight file that can be used: in checkpoints/, or in a repository of STYLE_TRANSFER_REPO."""
-
-    entry: checkpoints.Entry
-    repository: Repository | None = None
-    commit: str = ""
-
-    @property
-    def label(self):
-        """Its name, with the repository that it comes from."""
-        return f"{self.repository.id}/{self.entry.name}" if self.repository else self.entry.name
-
-    def path(self):
-        """Where the file lies, once it is there. Raises HubError."""
-        if self.repository is None:
-            return checkpoints.FOLDER / self.entry.file
-        if self.entry.encoder:  # a decoder is nothing without its own encoder
-            for item in index(self.repository._replace(revision=self.commit))[1]:
-                if item.fingerprint == self.entry.encoder:
-                    fetch(self.repository, self.commit, item)
-        return fetch(self.repository, self.commit, self.entry)
-
-    def tile(self):
-        """A small picture of the style, NAME.jpg beside the weights; None where there is none."""
-        name = f"{Path(self.entry.file).stem}.jpg"
-        if self.repository is None:
-            path = checkpoints.FOLDER / name
-            return path if path.exists() else None
-        try:
-            return _file(self.repository.id, name, self.commit)
-        except HubError:
-            return None
-
-
-def installed():
-    """What lies in checkpoints/: (sources, sentences about files that cannot be read)."""
-    entries, problems = checkpoints.installed()
-    return [Source(item) for item in entries], problems
-
-
-def catalog(family=None):
-    """All weight files to be had: (sources, sentences about files and repositories that cannot be read)."""
-    sources, problems = installed()
-    for repo in repositories():
-        try:
-            sha, entries = index(repo)
-            sources += [Source(item, repo, sha) for item in entries]
-        except HubError as error:
-            problems.append(str(error))
-    return [s for s in sources if family in (None, s.entry.family)], problems
-
-
-def find(label):
-    """The source with a label as `catalog` gives them; only the repository that it names is asked.
-
-    Raises InputError when there is none, HubError when its repository cannot be read.
-    """
-    for source in installed()[0]:
-        if source.label == label:
-            return source
-    for repo in repositories():
-        if label.startswith(f"{repo.id}/"):
-            sha, entries = index(repo)
-            for item in entries:
-                if label == f"{repo.id}/{item.name}":
-                    return Source(item, repo, sha)
-    raise InputError(f"There are no weights by the name of {label}: `python -m style_transfer weights list` shows all.")
+def tile(repo, sha, item):
+    """The small picture of a style, NAME.jpg beside its weights, from the cache or the Hub. None where there is none."""
+    with contextlib.suppress(HubError):
+        return _file(repo.id, f"{item.name}.jpg", sha)
 
 
 def pull(repo, names=(), folder=None, force=False):
@@ -286,6 +207,8 @@ def pull(repo, names=(), folder=None, force=False):
     Nothing is put in place before everything has arrived and been checked.
     """
     folder = Path(folder or checkpoints.FOLDER)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder to pull into.")
     sha, entries = index(repo)
     unknown = set(names) - {item.name for item in entries}
     if unknown:
@@ -295,13 +218,11 @@ def pull(repo, names=(), folder=None, force=False):
     chosen += [item for item in entries if item.fingerprint in encoders and item not in chosen]
     arrived = {item.file: fetch(repo, sha, item) for item in chosen}
     if names:
-        tiles = {s.tile() for s in (Source(item, repo, sha) for item in chosen)} - {None}
-        arrived |= {path.name: path for path in tiles}
+        arrived |= {path.name: path for path in {tile(repo, sha, item) for item in chosen} - {None}}
     else:
         with _sentences(repo.id):
-            files = {file.rfilename for file in _info(repo.id, sha).siblings or []}
-        others = [f for f in sorted(files) if "/" not in f and Path(f).suffix in SUFFIXES - {".safetensors"}]
-        arrived |= {name: _file(repo.id, name, sha) for name in others}
+            files = sorted(file.rfilename for file in _ask(lambda: _info(repo.id, sha)).siblings or [])
+        arrived |= {f: _file(repo.id, f, sha) for f in files if "/" not in f and Path(f).suffix in SUFFIXES - {".safetensors"}}
     different = [name for name, path in arrived.items() if (folder / name).exists()
                  and checkpoints.sha256(folder / name) != checkpoints.sha256(path)]
     if different and not force:
@@ -330,8 +251,6 @@ def push(repo, folder=None, private=False):
         (folder / "README.md").write_text(model_card(repo.id, entries))
     api = huggingface_hub.HfApi()
     with _sentences(repo.id):
-        if constants.HF_HUB_OFFLINE:
-            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
         _answers()
         api.create_repo(repo.id, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo.id, folder_path=folder, allow_patterns=[f"*{s}" for s in SUFFIXES],
@@ -342,14 +261,12 @@ def push(repo, folder=None, private=False):
 def model_card(name, entries):
     """A README.md for a repository of weights: front matter, the list of what is in it, how to use it."""
     rows = "\n".join(f"| {e.title} | {e.family} | `{e.file}` | {e.size / 1e6:.1f} MB | {e.credit or ''} |" for e in entries)
-    licenses = {e.license for e in entries if e.license}
-    license = licenses.pop() if len(licenses) == 1 else "other"
+    licenses = [*{e.license for e in entries if e.license}, "other"]
     return f"""---
-license: {license}
+license: {licenses[0] if len(licenses) == 2 else "other"}
 library_name: pytorch
 pipeline_tag: image-to-image
-tags:
-  - style-transfer
+tags: [style-transfer]
 ---
 
 # {name.split("/")[-1]}
@@ -363,25 +280,21 @@ the app. `index.json` is made from the files' headers.
 """
 
 
-def _open_range(repo, file, sha, start, end):
-    headers = build_hf_headers() | {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-    return get_session().stream("GET", huggingface_hub.hf_hub_url(repo, file, revision=sha), headers=headers, timeout=10)
-
-
 def stream_range(repo, file, sha, start, end, block):
     """The bytes [start, end) of a file in a repository, in blocks. Raises HubError when they do not all come."""
+    headers = build_hf_headers() | {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
     with _sentences(repo, file):
-        if constants.HF_HUB_OFFLINE:
-            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
-        with _open_range(repo, file, sha, start, end) as response:
+        _online()
+        with get_session().stream("GET", huggingface_hub.hf_hub_url(repo, file, revision=sha), headers=headers,
+                                  timeout=10) as response:
             hf_raise_for_status(response)
             if response.status_code != 206:
                 raise ValueError("the whole file instead of a part")
             left = end - start
             for data in response.iter_bytes(block):
-                if len(data) > left:
-                    raise ValueError("more than was asked for")
                 left -= len(data)
+                if left < 0:
+                    raise ValueError("more than was asked for")
                 yield data
             if left:
                 raise ConnectionError("less than was asked for")
@@ -390,5 +303,3 @@ def stream_range(repo, file, sha, start, end, block):
 def read_range(repo, file, sha, start, end):
     """The bytes [start, end) of a file in a repository. Raises HubError."""
     return b"".join(stream_range(repo, file, sha, start, end, 1 << 16))
-
-

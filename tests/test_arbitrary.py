@@ -13,7 +13,7 @@ METHODS = ["adain", "wct"]
 
 def style_distance(image, style):
     """Relative distance of means and deviations in the encoder's features, averaged over levels."""
-    network = checkpoints.shipped("encoder")
+    network = checkpoints.shared(checkpoints.FOLDER / "encoder.safetensors")
     layers = [f"relu{n}_1" for n in range(1, 6)]
     a, b = network(image, layers), network(style, layers)
     total = 0.0
@@ -104,7 +104,7 @@ def test_flat_colours_neither_fail_nor_give_nan(method, value, photo, painting):
 
 def test_what_was_loaded_here_can_be_optimised_through(photo, painting):
     """Weights loaded by a call without gradients still serve Gatys."""
-    checkpoints._shared.cache_clear()
+    checkpoints._kept.clear()
     arbitrary.stylize(photo, [painting])
     assert next(st.gatys.optimize(photo, [painting], size=64, scales=1)).iteration == 1
 

@@ -145,6 +145,15 @@ def test_torchvisions_own_download_is_used(server, tmp_path):
         backbones.load("vgg19")
 
 
+@pytest.mark.parametrize("name", ["compact", "vgg19"])
+def test_each_device_has_a_network_of_its_own_and_none_is_moved(name, server):
+    """The meta device stands for another device: what is there has no values, and moving from it is impossible."""
+    here = backbones.load(name)
+    there = backbones.load(name, device="meta")
+    assert {p.device.type for p in there.parameters()} == {"meta"} and {p.device.type for p in here.parameters()} == {"cpu"}
+    assert backbones.load(name) is here and backbones.load(name, device=torch.device("meta")) is there
+
+
 def test_an_unknown_backbone():
     with pytest.raises(CheckpointError, match="compact, vgg19, vgg16"):
         backbones.load("resnet")

@@ -13,7 +13,7 @@ import torch
 from hub_server import Blob, Hub
 from huggingface_hub import constants
 
-from style_transfer import checkpoints, hub
+from style_transfer import checkpoints, hub, weights
 from style_transfer.errors import CheckpointError, HubError, InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.vgg import VGG
@@ -76,20 +76,20 @@ def command(environment, *arguments, **extra):
     return subprocess.run(arguments, env=environment | extra, capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
-def weights(environment, *arguments, **extra):
+def weights_command(environment, *arguments, **extra):
     return command(environment, sys.executable, "-m", "style_transfer", "weights", *arguments, **extra)
 
 
 def test_push_and_pull_of_the_shipped_weights_are_byte_identical_and_work(environment, tmp_path):
     original, pulled = tmp_path / "original", tmp_path / "pulled"
     shutil.copytree(checkpoints.FOLDER, original)
-    pushed = weights(environment, "push", "me/styles", "--folder", original)
+    pushed = weights_command(environment, "push", "me/styles", "--folder", original)
     assert pushed.returncode == 0, pushed.stderr
     assert "me/styles" in pushed.stdout
-    done = weights(environment, "pull", "me/styles", "--folder", pulled)
+    done = weights_command(environment, "pull", "me/styles", "--folder", pulled)
     assert done.returncode == 0, done.stderr
     assert files(pulled) == files(original)
-    assert weights(environment, "verify", "--folder", pulled).returncode == 0
+    assert weights_command(environment, "verify", "--folder", pulled).returncode == 0
     result = command(environment, sys.executable, "-m", "style_transfer", "adain", "examples/photos/cat.jpg",
                      "examples/styles/mosaic.jpg", "--size", "128", "-o", tmp_path / "out.png",
                      STYLE_TRANSFER_CHECKPOINTS=str(pulled))
@@ -161,7 +161,7 @@ def test_a_pinned_revision_in_the_cache_costs_no_request(server, published, monk
     monkeypatch.setenv("STYLE_TRANSFER_REPO", f"me/styles@{sha}")
 
     def use():
-        sources, problems = hub.catalog("adain")
+        sources, problems = weights.catalog("adain")
         assert not problems
         return next(s for s in sources if s.label == "me/styles/one").path()
 
@@ -277,13 +277,24 @@ def test_a_server_that_fails_twice_and_recovers(server, published, tmp_path):
 
 def test_the_command_line_says_it_in_one_line(server, environment, published, tmp_path):
     """The list goes on with what is here; the exit code tells."""
-    done = weights(environment, "list", STYLE_TRANSFER_REPO="me/styles,me/none")
+    done = weights_command(environment, "list", STYLE_TRANSFER_REPO="me/styles,me/none")
     assert done.returncode == 1 and "me/styles/two" in done.stdout and "wct-decoder-4" in done.stdout
     assert done.stderr.strip().count("\n") == 0 and "me/none" in done.stderr
     for arguments, code in ((("pull", "me/none"), 1), (("pull", "me/styles", "three"), 2), (("pull",), 2),
                             (("verify", "--folder", str(tmp_path)), 2)):
-        done = weights(environment, *arguments)
+        done = weights_command(environment, *arguments)
         assert done.returncode == code and done.stderr.strip().count("\n") == 0 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_folder_that_is_none_is_a_sentence_and_is_not_made(environment, published, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for arguments in (("index",), ("verify",), ("push", "me/styles")):
+        for target in ("nonono", "file"):
+            done = weights_command(environment, *arguments, "--folder", tmp_path / target)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1 and target in done.stderr, done.stderr
+    done = weights_command(environment, "pull", "me/styles", "--folder", tmp_path / "file")
+    assert done.returncode == 2 and "is a file" in done.stderr
+    assert not (tmp_path / "nonono").exists() and (tmp_path / "file").read_text() == "x"
 
 
 def test_verify_finds_what_is_wrong(folder):
@@ -300,14 +311,14 @@ def test_verify_finds_what_is_wrong(folder):
 def test_the_shipped_index_is_the_one_of_the_files():
     assert all(problem is None for _, problem in checkpoints.verify())
     assert checkpoints.read_index(checkpoints.FOLDER / "index.json") == [
-        checkpoints.entry(p) for p in sorted(checkpoints.FOLDER.glob("*.safetensors"))]
+        checkpoints.entry(p)._replace(sha256=checkpoints.sha256(p)) for p in sorted(checkpoints.FOLDER.glob("*.safetensors"))]
 
 
 def test_a_decoder_from_a_repository_stylises(published, photo, monkeypatch):
     """AdaIN by a decoder and its encoder that lie in the cache only."""
     from style_transfer import arbitrary
     monkeypatch.setenv("STYLE_TRANSFER_REPO", "me/styles")
-    path = next(s for s in hub.catalog("adain")[0] if s.label == "me/styles/two").path()
+    path = next(s for s in weights.catalog("adain")[0] if s.label == "me/styles/two").path()
     image = arbitrary.stylize(photo, [photo.flip(3)], decoder=path)
     assert image.shape == photo.shape and not torch.equal(image, arbitrary.stylize(photo, [photo.flip(3)]))
     encoded = arbitrary.encode(photo, decoder=path)

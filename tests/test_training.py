@@ -275,7 +275,7 @@ def test_transformed_features_have_the_styles_covariance_at_full_strength():
 def test_a_tiny_network_overfits(painting, photo):
     """A few seconds of training on one photograph: the loss falls to less than a fifth."""
     torch.manual_seed(0)
-    encoder = checkpoints.shipped("encoder")
+    encoder = checkpoints.shared(checkpoints.FOLDER / "encoder.safetensors")
     image, loss, network = photo[:, :, :96, :96], PerceptualLoss(encoder, painting), Johnson(width=8, blocks=1)
     optimizer, values = Muon(network.parameters(), 0.02), []
     for _ in range(60):

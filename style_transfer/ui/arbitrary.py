@@ -6,8 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from .. import hub, images
+from .. import images
 from ..arbitrary import LEVELS, WCT_LEVELS, stylize
+from ..weights import catalog, named
 from . import common
 
 MAX_SIZE = 2048
@@ -33,7 +34,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         size = int(size)
         content, styles, weights = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
-        other = hub.find(decoder).path() if method == "adain" and decoder != SHIPPED else None
+        other = named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
         image = _stylize(content, styles, weights, method, alpha, preserve_color != "off" and preserve_color,
                          levels=wct_levels, decoder=other)
         before, after = Path(folder, "photograph.png"), Path(folder, f"{method}.png")
@@ -46,7 +47,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
 
 def _decoders():
     """The list of AdaIN decoders, shown when there is a choice."""
-    sources, problems = hub.catalog("adain")
+    sources, problems = catalog("adain")
     for problem in problems:
         gr.Warning(html.escape(problem))
     labels = [source.label for source in sources] or [SHIPPED]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from .. import hub, images
+from .. import hub, images, weights
 from ..errors import InputError, StyleTransferError
 from ..fixed import blend, outputs, stylize
 from ..networks import FIXED
@@ -20,7 +20,7 @@ COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"
 
 
 def _catalog():
-    sources, problems = hub.catalog()
+    sources, problems = weights.catalog()
     return sorted((s for s in sources if s.entry.family in FIXED), key=lambda s: s.entry.title), problems
 
 
@@ -30,7 +30,7 @@ def any_style():
 
 
 def _installed():
-    return sorted((s for s in hub.installed()[0] if s.entry.family in FIXED), key=lambda s: s.entry.title)
+    return sorted((s for s in weights.installed()[0] if s.entry.family in FIXED), key=lambda s: s.entry.title)
 
 
 @common.on_gpu(duration=30)
@@ -58,7 +58,7 @@ def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color=
     with common.sentences(), common.job_folder() as folder:
         if not content:
             raise InputError("There is no content picture yet: choose the photograph to be painted.")
-        content, network = images.load(content, int(size)), hub.find(style).path()
+        content, network = images.load(content, int(size)), weights.named(style, *FIXED)
         start = time.perf_counter()
         pictures = _outputs(content, network)
         image = blend(content, pictures[-1], strength, preserve_color != "off" and preserve_color)
@@ -86,7 +86,7 @@ def run_batch(files, style, strength, size, preserve_color):
     with common.sentences(), common.job_folder() as folder:
         if not files:
             raise InputError("There are no photographs yet: choose several to be painted.")
-        network, done = hub.find(style).path(), []
+        network, done = weights.named(style, *FIXED), []
         for number, file in enumerate(files[:MAX_BATCH]):
             try:
                 content = images.load(file, int(size))
