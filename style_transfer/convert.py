@@ -8,14 +8,11 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from . import checkpoints
 from .errors import CheckpointError
-from .networks.decoder import Decoder
-from .networks.johnson import Johnson
-from .networks.vgg import VGG, VGG16, VGG19
+from .networks.vgg import VGG16, VGG19
 
 LAYOUTS = """the layouts known are the fast-neural-style networks of PyTorch's examples, the AdaIN decoder and vgg_normalised \
 of naoto0804's pytorch-AdaIN, and torchvision's VGG-16 and VGG-19"""
@@ -23,19 +20,31 @@ of naoto0804's pytorch-AdaIN, and torchvision's VGG-16 and VGG-19"""
 
 def read(path):
     """The tensors of a .pth, .pt or .safetensors file, {name: tensor}. Raises CheckpointError."""
+    checkpoints.stamp(path)  # a pipe would wait for ever
     try:
         if str(path).endswith(".safetensors"):
             state = load_file(str(path))
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        return {str(name): value.float() for name, value in state.items() if torch.is_tensor(value)}
-    except FileNotFoundError:
-        raise CheckpointError(f"There is no file {path}.") from None
+        state = {str(name): value for name, value in state.items() if torch.is_tensor(value)}
+        for value in state.values():
+            if value.layout != torch.strided or value.is_complex() or value.untyped_storage().nbytes() < value.nbytes:
+                raise ValueError("a tensor without memory of its own")
+        return {name: value.float() for name, value in state.items()}
     except pickle.UnpicklingError:
         raise CheckpointError(f"{path} holds more than tensors, or is damaged: only plain tensors are opened.") from None
-    except (OSError, RuntimeError, ValueError, EOFError, AttributeError, SafetensorError):
+    except Exception:  # any: a damaged pickle fails wherever it likes
         raise CheckpointError(f"{path} is no file of weights, or it is damaged: fetch it again.") from None
+
+
+def _build(architecture, state, **arguments):
+    """A network with these tensors, in the order of its own parameters where they are a list. Raises ValueError."""
+    if isinstance(state, list):
+        state = dict(zip(checkpoints.skeleton(architecture, arguments).state_dict(), state, strict=True))
+    network = checkpoints.build(architecture, arguments, {name: tensor.shape for name, tensor in state.items()})
+    network.load_state_dict(state)
+    return network
 
 
 def fold_first(network, weight, bias):
@@ -51,18 +60,8 @@ def fold_first(network, weight, bias):
 
 
 def _in_order(state):
-    """Weights and biases of the convolutions of a Sequential, in its order."""
-    numbers = sorted({int(name.split(".")[0]) for name in state})
-    return [(state[f"{n}.weight"], state[f"{n}.bias"]) for n in numbers]
-
-
-def _copy(convs, pairs):
-    with torch.no_grad():
-        for conv, (weight, bias) in zip(convs, pairs):
-            if conv.weight.shape != weight.shape:
-                raise ValueError(f"a convolution has the shape {list(weight.shape)} instead of {list(conv.weight.shape)}")
-            conv.weight.copy_(weight)
-            conv.bias.copy_(bias)
+    """Weights and biases of the convolutions of a Sequential, in its order: weight, bias, weight, ..."""
+    return [state[f"{n}.{kind}"] for n in sorted({int(name.split(".")[0]) for name in state}) for kind in ("weight", "bias")]
 
 
 def fast_neural_style(state):
@@ -83,38 +82,31 @@ def fast_neural_style(state):
             renamed[f"{names[module]}.{kind}"] = value
     renamed["conv1.weight"] = renamed["conv1.weight"] * 255
     renamed["last.weight"], renamed["last.bias"] = renamed["last.weight"] / 255, renamed["last.bias"] / 255
-    network = Johnson(width=len(renamed["conv1.weight"]))
-    network.load_state_dict(renamed)
-    return network
+    return _build("johnson", renamed, width=len(renamed["conv1.weight"]))
 
 
 def vgg_normalised(state):
     """The encoder of naoto0804's pytorch-AdaIN: a 1x1 convolution of RGB in [0, 1], then VGG-19; kept up to relu4_1."""
-    (weight, bias), *pairs = _in_order(state)
-    network = VGG((*VGG19["depths"][:3], 1), [len(pairs[i][1]) for i in (0, 2, 4, 8)])
-    _copy(network.features.values(), pairs)
-    return fold_first(network, weight[:, :, 0, 0], bias)
+    first, shift, *tensors = _in_order(state)
+    if (first.shape, shift.shape) != ((3, 3, 1, 1), (3,)):
+        raise ValueError("no 1x1 convolution of RGB")
+    network = _build("vgg", tensors[:18], depths=[*VGG19["depths"][:3], 1], widths=[len(tensors[i]) for i in (0, 4, 8, 16)])
+    return fold_first(network, first[:, :, 0, 0], shift)
 
 
 def adain_decoder(state):
     """The decoder of naoto0804's pytorch-AdaIN, which mirrors VGG-19 up to relu4_1."""
-    pairs = _in_order(state)
-    network = Decoder(4, (*VGG19["depths"][:3], 1),
-                      [pairs[8][0].shape[1], pairs[6][0].shape[1], pairs[4][0].shape[1], pairs[0][0].shape[1]])
-    _copy([network.head, *(conv for block in network.blocks for conv in block)], pairs)
-    return network
+    tensors = _in_order(state)
+    return _build("decoder", tensors, level=4, depths=[*VGG19["depths"][:3], 1],
+                  widths=[tensors[i].shape[1] for i in (16, 12, 8, 0)], skips=False)
 
 
 def torchvision_vgg(state):
     """The convolutions of torchvision's VGG-16 or VGG-19."""
     state = {name: value for name, value in state.items() if name.startswith("features.")}
     plan = VGG16 if "features.34.weight" not in state else VGG19
-    indices = sorted({int(name.split(".")[1]) for name in state})
-    probe = VGG(**plan)
-    firsts = [i for i, (_, name) in zip(indices, [p for p in probe.plan if p[1] != "pool"]) if name.endswith("_1")]
-    network = VGG(plan["depths"], [len(state[f"features.{i}.bias"]) for i in firsts])
-    network.load_state_dict(state)
-    return network
+    firsts = [index for index, name in checkpoints.skeleton("vgg", plan).plan if name.endswith("_1")]
+    return _build("vgg", state, depths=list(plan["depths"]), widths=[len(state[f"features.{i}.bias"]) for i in firsts])
 
 
 def _network(state):
@@ -131,20 +123,26 @@ def _network(state):
 def convert(path, output, name=None, encoder=None, license="", credit=""):
     """Write another project's weight file as a checkpoint, and return its index entry.
 
-    encoder: for an AdaIN decoder, the converted checkpoint of the encoder that it was trained on.
+    name: its title; encoder: for an AdaIN decoder, the converted checkpoint of the encoder that it was trained on.
     Raises CheckpointError for a file that cannot be read or has another layout.
     """
-    path, output = Path(path), Path(output)
+    path, output, metadata = Path(path), Path(output), {}
+    state = read(path)
+    if output.suffix != ".safetensors" or output.exists() and output.samefile(path):
+        raise CheckpointError(f"{output} cannot be the result: name another file that ends with .safetensors.")
     try:
-        family, network = _network(read(path))
-    except (KeyError, ValueError, IndexError, RuntimeError):
+        family, network = _network(state)
+    except (LookupError, RuntimeError, TypeError, ValueError):
         raise CheckpointError(f"{path} has a layout that is not known: {LAYOUTS}.") from None
-    metadata = {}
     if family == "adain":
-        if encoder is None:
+        metadata["encoder"] = encoder and checkpoints.describe(encoder).get("fingerprint")
+        if not metadata["encoder"]:
             raise CheckpointError("An AdaIN decoder only works with the encoder that it was trained on: convert vgg_normalised "
                                   "first, and name the result with --encoder.")
-        metadata["encoder"] = checkpoints.fingerprint(checkpoints.load(encoder))
-    checkpoints.save(output, network, name=name or output.stem, title=name or output.stem, family=family, license=license,
+    values = torch.cat([tensor.flatten() for tensor in network.state_dict().values()])
+    if not values.isfinite().all():
+        raise CheckpointError(f"{path} holds values that are not finite: fetch it again.")
+    dtype = torch.half if values.half().isfinite().all() else torch.float32
+    checkpoints.save(output, network, dtype, name=output.stem, title=name or output.stem, family=family, license=license,
                      credit=credit, converted_from=path.name, **metadata)
     return checkpoints.entry(output)

@@ -1,5 +1,10 @@
 """Weights of other projects: files built in their layouts, with the computation that belongs to each beside them."""
 
+import os
+import random
+import time
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -129,7 +134,7 @@ class Evil:
 
 
 def test_files_that_are_none(tmp_path, capsys):
-    cases = {"missing.pth": "no file", "text.pth": "damaged", "evil.pth": "more than tensors", "other.pth": "layout"}
+    cases = {"missing.pth": "missing", "text.pth": "damaged", "evil.pth": "more than tensors", "other.pth": "layout"}
     (tmp_path / "text.pth").write_text("not weights")
     torch.save(Evil(), tmp_path / "evil.pth")
     torch.save({"linear.weight": torch.zeros(2)}, tmp_path / "other.pth")
@@ -138,3 +143,111 @@ def test_files_that_are_none(tmp_path, capsys):
             convert.convert(tmp_path / name, tmp_path / "out.safetensors")
         assert name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out.safetensors").exists() and "code from" not in capsys.readouterr().out
+
+
+def sources(tmp_path):
+    """A file of every layout, in the old format of pickles, in the new one and as safetensors: [(path, {file: bytes})]."""
+    from safetensors.torch import save_file
+    vgg, decoder = small_adain()
+    plain = VGG((2, 2, 3, 3, 3), (1, 1, 1, 1, 1))
+    for name, state in (("style", TransformerNet(2).state_dict()), ("vgg", vgg.state_dict()), ("decoder", decoder.state_dict()),
+                        ("torchvision", plain.state_dict())):
+        save(tmp_path / f"{name}.pth", state)
+        torch.save(state, tmp_path / f"{name}-old.pth", _use_new_zipfile_serialization=False)
+        save_file(state, tmp_path / f"{name}.safetensors")
+        yield name, state
+
+
+def outcome(source, target, encoder=None):
+    """What the conversion of a file gives: its sentence, or the network; nothing is left of a failed one."""
+    target.unlink(missing_ok=True)
+    try:
+        convert.convert(source, target, encoder=encoder)
+    except CheckpointError as error:
+        assert "\n" not in str(error) and len(str(error)) < 600 and not target.exists()
+        return str(error)
+    return checkpoints.load(target)
+
+
+def test_tensors_of_every_other_shape_are_refused(tmp_path):
+    """Each tensor of each layout in turn: no dimension, one value, one dimension more, doubled, empty, missing, not finite."""
+    states = dict(sources(tmp_path))
+    encoder = tmp_path / "encoder.safetensors"
+    convert.convert(tmp_path / "vgg.pth", encoder)
+    changes = [lambda t: torch.tensor(1.0), lambda t: t.flatten()[:1], lambda t: t[None], lambda t: torch.cat([t, t]),
+               lambda t: t[:0], None, lambda t: torch.full_like(t, float("nan"))]
+    for name, state in states.items():
+        used = list(state)[:20:5] if name == "vgg" else list(state)[::7]  # beyond relu4_1 nothing of a vgg is read
+        for key in used:
+            for change in changes:
+                other = {k: v for k, v in state.items() if k != key} | ({key: change(state[key])} if change else {})
+                if change and other[key].shape == state[key].shape and other[key].isfinite().all():
+                    continue
+                result = outcome(save(tmp_path / "x.pth", other), tmp_path / "x.safetensors", encoder)
+                assert isinstance(result, str) and "x.pth" in result, (name, key)
+
+
+def test_large_values_are_kept_and_do_not_become_infinite(tmp_path):
+    state = TransformerNet(2).state_dict()
+    state["conv1.conv2d.weight"][0, 0, 0, 0] = 400.0  # times 255 beyond half precision
+    network = outcome(save(tmp_path / "x.pth", state), tmp_path / "x.safetensors")
+    assert network.conv1.weight[0, 0, 0, 0] == 400 * 255
+
+
+def test_a_width_that_the_file_does_not_have_costs_nothing(tmp_path):
+    state = TransformerNet(2).state_dict() | {"conv1.conv2d.weight": torch.zeros(900, 1, 1, 1)}
+    start = time.monotonic()
+    assert "layout" in outcome(save(tmp_path / "x.pth", state), tmp_path / "x.safetensors")
+    tall = torch.zeros(1).half().expand(10 ** 6, 10 ** 6)  # two terabytes, one number
+    torch.save({"conv1.weight": tall, "deconv1.conv2d.weight": tall}, tmp_path / "x.pth")
+    assert "damaged" in outcome(tmp_path / "x.pth", tmp_path / "x.safetensors")
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_files_are_converted_rightly_or_refused_with_a_sentence(tmp_path):
+    chance, encoder, target = random.Random(0), tmp_path / "encoder.safetensors", tmp_path / "out.safetensors"
+    names = [name for name, _ in sources(tmp_path)]
+    convert.convert(tmp_path / "vgg.pth", encoder)
+    for name in names:
+        for suffix in ("-old.pth", ".pth", ".safetensors"):
+            good = (tmp_path / f"{name}{suffix}").read_bytes()
+            right = outcome(tmp_path / f"{name}{suffix}", target, encoder)
+            for _ in range(40):
+                data = bytearray(good)
+                for _ in range(chance.choice((1, 2, 8))):
+                    place = chance.randrange(min(len(data), chance.choice((300, 5000, len(data)))))
+                    kind = chance.randrange(4)
+                    if kind < 2:
+                        data[place] = chance.randrange(256)
+                    elif kind == 2:
+                        del data[place:place + chance.choice((1, 4, 1000))]
+                    else:
+                        data[place:place] = data[:chance.randrange(1, 9)]
+                broken = tmp_path / f"broken{Path(suffix).suffix[:1]}{suffix.rpartition('.')[2]}"
+                broken.write_bytes(data)
+                result = outcome(broken, target, encoder)
+                if not isinstance(result, str):
+                    assert type(result) is type(right) and result.arguments == right.arguments
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "folder.pth").mkdir()
+    for name in ("pipe.pth", "folder.pth", "none.pth"):
+        assert name in outcome(tmp_path / name, tmp_path / "out.safetensors")
+
+
+def test_an_encoder_that_is_none(tmp_path):
+    dict(sources(tmp_path))
+    for encoder in ("none.safetensors", "decoder.safetensors", "style.pth"):
+        assert isinstance(outcome(tmp_path / "decoder.pth", tmp_path / "out.safetensors", tmp_path / encoder), str)
+
+
+def test_a_result_that_would_be_no_checkpoint_or_the_original(tmp_path):
+    dict(sources(tmp_path))
+    before = (tmp_path / "style.safetensors").read_bytes()
+    for target in ("style.pth", "out.pth", "out", "style.safetensors"):
+        with pytest.raises(CheckpointError, match="name another file"):
+            convert.convert(tmp_path / "style.safetensors", tmp_path / target)
+    assert (tmp_path / "style.safetensors").read_bytes() == before and not (tmp_path / "out").exists()

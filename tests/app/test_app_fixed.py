@@ -68,7 +68,7 @@ def test_strength_zero_is_the_photograph(client):
 
 
 def test_wrong_input(client, server):
-    with pytest.raises(AppError, match="no weights by the name of nobody"):
+    with pytest.raises(AppError, match="no weights by the name of 'nobody'"):
         client.predict(handle_file(CONTENT), "nobody", api_name="/fixed")
     with pytest.raises(AppError, match="no content picture"):
         client.predict(None, "zebra", api_name="/fixed")
