@@ -1,8 +1,10 @@
 """The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
 
 import sys
+from collections import Counter
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import typer
@@ -11,51 +13,86 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from rich.table import Table
 
 from . import arbitrary, backbones, checkpoints, convert, fixed, gatys, hub, images
+from . import device as devices
+from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
-from .weights import catalog, find
+from .options import Option
+from .transforms import normalize_weights
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Turn photographs into paintings.")
 console = Console(stderr=True)
 
-Keep = Enum("Keep", {"off": "off", "luminance": "luminance", "match": "match"}, type=str)
-Start = Enum("Start", {"content": "content", "noise": "noise", "style": "style"}, type=str)
-Optimizer = Enum("Optimizer", {"lbfgs": "lbfgs", "adam": "adam"}, type=str)
-Backbone = Enum("Backbone", {"compact": "compact", "vgg19": "vgg19", "vgg16": "vgg16"}, type=str)
+
+def _declared(option):
+    """One of the core's options as typer takes it: type, range or choices, and help."""
+    kind = int if isinstance(option.low, int) else float
+    if option.choices:  # whose members are equal to the strings
+        kind = Enum("Choice", {name: name for name in option.choices}, type=str)
+    return Annotated[kind if option.default is not None else kind | None,
+                     typer.Option(min=option.low, max=option.high, help=option.help)]
+
 
 Content = Annotated[Path, typer.Argument(help="The photograph, or a folder of photographs.")]
 Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
-Size = Annotated[int | None, typer.Option(min=16, max=8192, help="Long side of the result in pixels; default: the content's.")]
-StyleSize = Annotated[int, typer.Option(min=16, max=4096,
-                                        help="Long side to which the styles are brought: more gives larger strokes.")]
-Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the best there is.")]
+StyleSize = _declared(Option(512, "Long side to which the styles are brought: more gives larger strokes.", 16, 4096))
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Paint anew what a folder has already; replace even originals.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the best there is.",
+                                            callback=lambda name: None if name is None else str(devices.pick(name)))]
+Precision = Annotated[str | None, typer.Option(help=f"{', '.join(devices.PRECISIONS)}: the same seed gives the same picture in "
+                                                    "the same precision only.", envvar="STYLE_TRANSFER_PRECISION",
+                                               callback=lambda name: None if name is None else devices.use_precision(name))]
+Size, PreserveColor = _declared(images.SIZE), _declared(fixed.OPTIONS["preserve_color"])
+Alpha, Strength = _declared(arbitrary.OPTIONS["alpha"]), _declared(fixed.OPTIONS["strength"])
+Gatys, DEFAULTS = SimpleNamespace(**{name: _declared(option) for name, option in gatys.OPTIONS.items()}), gatys.DEFAULTS
 
 
-def _numbers(text):
+def _numbers(text, kind=float):
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{text!r} is no list of numbers with commas, such as 0.7,0.3.") from None
+        example = {float: "numbers with commas, such as 0.7,0.3", int: "whole numbers with commas, such as 4,3,2,1"}[kind]
+        raise InputError(f"{text!r} is no list of {example}.") from None
 
 
-def _jobs(content, output):
-    """Pairs of content file and result file; the result's folder is made."""
+def _jobs(content, output, styles=(), overwrite=False):
+    """Pairs of content file and result file, all checked, without the results that a folder has already.
+
+    Folders of results are made. Raises InputError where an original would be overwritten, or two results have one name.
+    """
     if not content.exists():
         raise InputError(f"There is no file or folder {content}.")
-    if not content.is_dir():
-        if output.is_dir():
-            output = output / f"{content.stem}.png"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return [(content, output)]
-    files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
-    if not files:
-        raise InputError(f"There is no file in the folder {content}.")
-    output.mkdir(parents=True, exist_ok=True)
-    return [(p, output / f"{p.stem}.png") for p in files]
+    if content.is_dir():
+        files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
+        if not files:
+            raise InputError(f"There is no file in the folder {content}.")
+        if output.exists() and not output.is_dir():
+            raise InputError(f"{output} is a file, and {content} a folder: name a folder for the results.")
+        stems = Counter(p.stem.casefold() for p in files)  # a.jpg and a.png become a.jpg.png and a.png.png
+        jobs = [(p, output / f"{p.stem if stems[p.stem.casefold()] == 1 else p.name}.png") for p in files]
+    else:
+        jobs = [(content, output / f"{content.stem}.png" if output.is_dir() else output)]
+    names = Counter(str(target).casefold() for _, target in jobs)
+    if clash := [source.name for source, target in jobs if names[str(target).casefold()] > 1]:
+        raise InputError(f"The results of {', '.join(clash)} would have one name: rename one of them.")
+    originals = {path.resolve() for path in (*styles, *(source for source, _ in jobs))}
+    for _, target in jobs:
+        if target.resolve() in originals and not overwrite:
+            raise InputError(f"{target} is one of the originals: name another output, or --overwrite it.")
+        if target.suffix.lower() in images.SUFFIXES:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        images.output_format(target)
+    if content.is_dir() and not overwrite:
+        left = [(source, target) for source, target in jobs if not target.exists()]
+        if len(left) < len(jobs):
+            console.print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are in {output} already and are kept: --overwrite "
+                          "paints them anew.", highlight=False, soft_wrap=True)
+        return left
+    return jobs
 
 
 def _progress(unit):
@@ -63,20 +100,21 @@ def _progress(unit):
                     TimeRemainingColumn(), console=console)
 
 
-def _each(jobs, work, unit, total):
-    """Run work(content, output, advance) for every job; in a folder one bad file does not stop the others."""
+def _each(jobs, work, unit="pictures", total=1):
+    """Run work(content, advance) for every job and save its picture; in a folder one bad file does not stop the others."""
     failures = 0
     with _progress(unit) as progress:
         task = progress.add_task("", total=total * len(jobs))
         for number, (content, output) in enumerate(jobs):
             progress.update(task, description=content.name, completed=number * total)
             try:
-                work(content, output, lambda count=1: progress.advance(task, count))
+                images.save(work(images.load(content), lambda: progress.advance(task)), output)
             except StyleTransferError as error:
                 if len(jobs) == 1:
                     raise
                 failures += 1
                 console.print(f"{content.name}: {error}", style="red", highlight=False, soft_wrap=True)
+            progress.update(task, completed=(number + 1) * total)
     if failures:
         raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
 
@@ -91,98 +129,82 @@ def _fetch_backbone(name, layers):
 
 @app.command("gatys")
 def gatys_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
-                  alpha: Annotated[float, typer.Option(min=0, help="Weight of the content.")] = 1.0,
-                  beta: Annotated[float, typer.Option(min=0, help="Weight of the style.")] = gatys.BETA,
-                  content_layer: str = gatys.CONTENT_LAYER,
+                  alpha: Gatys.alpha = DEFAULTS["alpha"], beta: Gatys.beta = DEFAULTS["beta"],
+                  content_layer: str = DEFAULTS["content_layer"],
                   style_layers: Annotated[str, typer.Option(help="Names with commas, each with an optional weight: "
                                                                  "relu1_1,relu4_1=2.")] = ",".join(gatys.STYLE_LAYERS),
-                  iterations: Annotated[int, typer.Option(min=1, help="Of all scales together.")] = gatys.ITERATIONS,
-                  scales: Annotated[int, typer.Option(min=1, max=6, help="Sizes gone through, coarse to fine.")] = gatys.SCALES,
-                  size: Size = 512,
-                  style_scale: Annotated[float, typer.Option(min=0.1, max=4,
-                                                             help="Long side of the styles over the result's.")] = 1.0,
-                  variation: Annotated[float, typer.Option(min=0, help="Weight of the total variation.")] = gatys.VARIATION,
-                  init: Start = Start.content, optimizer: Optimizer = Optimizer.lbfgs,
-                  backbone: Backbone = Backbone.compact, seed: int = 0, device: Device = None):
+                  iterations: Gatys.iterations = DEFAULTS["iterations"], scales: Gatys.scales = DEFAULTS["scales"],
+                  size: Gatys.size = 512, style_scale: Gatys.style_scale = DEFAULTS["style_scale"],
+                  variation: Gatys.variation = DEFAULTS["variation"], init: Gatys.init = DEFAULTS["init"],
+                  optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
+                  preserve_color: PreserveColor = "off", seed: Gatys.seed = DEFAULTS["seed"], overwrite: Overwrite = False,
+                  device: Device = None, precision: Precision = None):
     """Optimise the picture itself (Gatys et al. 2016): the most beautiful and the slowest."""
-    layers = {}
-    for part in style_layers.split(","):
-        name, _, weight = part.strip().partition("=")
-        layers[name] = _numbers(weight)[0] if weight else 1.0
-    pictures = [images.load(p) for p in styles]
-    _fetch_backbone(backbone.value, {content_layer, *layers})
+    layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
+              for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
+    terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
+    jobs, pictures, numbers = _jobs(content, output, styles, overwrite), [images.load(p) for p in styles], _numbers(weights)
+    normalize_weights(numbers, len(styles))
+    if not content.is_dir():
+        images.load(content)
+    _fetch_backbone(backbone, {content_layer, *layers})
 
-    def work(source, target, advance):
-        step = None
-        for step in gatys.optimize(images.load(source), pictures, style_weights=_numbers(weights), alpha=alpha, beta=beta,
-                                   content_layer=content_layer, style_layers=layers, variation=variation,
-                                   iterations=iterations, scales=scales, size=size, style_scale=style_scale,
-                                   init=init.value, optimizer=optimizer.value, backbone=backbone.value, seed=seed,
-                                   device=device):
+    def work(picture, advance):
+        for step in gatys.optimize(picture, pictures, style_weights=numbers, terms=terms, iterations=iterations, scales=scales,
+                                   size=size, style_scale=style_scale, init=init, optimizer=optimizer, backbone=backbone,
+                                   preserve_color=preserve_color, seed=seed, device=device):
             advance()
             if step.message:
                 console.print(step.message, style="yellow")
-        images.save(step.image, target)
+        return step.image
 
-    _each(_jobs(content, output), work, "iterations", iterations)
-
-
-def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, levels, device,
-               decoder=None):
-    keep = preserve_color.value if preserve_color != Keep.off else False
-    pictures = [images.load(p, style_size) for p in styles]
-    encoded = pictures if keep == "match" else [arbitrary.encode(p, method, device, decoder) for p in pictures]
-
-    def work(source, target, advance):
-        image = arbitrary.stylize(images.load(source), encoded, _numbers(weights), method, alpha, keep, size=size,
-                                  levels=levels, decoder=decoder, device=device)
-        images.save(image, target)
-        advance()
-
-    _each(_jobs(content, output), work, "pictures", 1)
+    _each(jobs, work, "iterations", iterations)
 
 
-Alpha = Annotated[float, typer.Option(min=0, max=1, help="0 gives the photograph back, 1 the full style.")]
-PreserveColor = Annotated[Keep, typer.Option(help="Keep the photograph's colours: its hues under the result's luminance, "
-                                                  "or styles matched to its colours first.")]
+def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
+               levels=arbitrary.WCT_LEVELS, decoder=None):
+    jobs, numbers = _jobs(content, output, styles, overwrite), _numbers(weights)
+    normalize_weights(numbers, len(styles))
+    encoded = [arbitrary.encode(images.load(p, style_size), method, device, decoder) for p in styles]
+
+    def work(picture, advance):
+        return arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size, levels=levels,
+                                 decoder=decoder, device=device)
+
+    _each(jobs, work)
 
 
 @app.command("adain")
 def adain_command(content: Content, styles: Styles, output: Output, weights: Weights = None, alpha: Alpha = 1.0,
-                  size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = Keep.off,
+                  size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = "off",
                   decoder: Annotated[str | None, typer.Option(
                       help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None,
-                  device: Device = None):
+                  overwrite: Overwrite = False, device: Device = None, precision: Precision = None):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
-    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, arbitrary.LEVELS, device,
-               decoder and find(decoder))
+    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
+               decoder=decoder)
 
 
 @app.command("wct")
 def wct_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
                 alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512,
-                levels: Annotated[str, typer.Option(help="Levels to transform, 5 the deepest.")
+                levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
                                   ] = ",".join(map(str, arbitrary.WCT_LEVELS)),
-                preserve_color: PreserveColor = Keep.off, device: Device = None):
+                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, device: Device = None,
+                precision: Precision = None):
     """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
-    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color,
-               [int(n) for n in _numbers(levels)], device)
+    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
+               levels=_numbers(levels, int))
 
 
 @app.command("fixed")
 def fixed_command(content: Content, output: Output,
                   style: Annotated[str, typer.Option(help="A name that `weights list` gives, or a weight file.")],
-                  strength: Annotated[float, typer.Option(min=0, max=1, help="0 is the photograph, 1 the full style.")] = 1.0,
-                  size: Size = None, preserve_color: PreserveColor = Keep.off, device: Device = None):
+                  strength: Strength = 1.0, size: Size = None, preserve_color: PreserveColor = "off",
+                  overwrite: Overwrite = False, device: Device = None, precision: Precision = None):
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
-    keep = preserve_color.value if preserve_color != Keep.off else False
-    network = find(style)
-
-    def work(source, target, advance):
-        images.save(fixed.stylize(images.load(source), network, strength, keep, size=size, device=device), target)
-        advance()
-
-    _each(_jobs(content, output), work, "pictures", 1)
+    network, jobs = sources.find(style), _jobs(content, output, (), overwrite)
+    _each(jobs, lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device))
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")
@@ -194,9 +216,9 @@ Folder = Annotated[Path | None, typer.Option(help="Instead of checkpoints/.")]
 @weights_app.command("list")
 def weights_list():
     """What lies in checkpoints/ and in the repositories of STYLE_TRANSFER_REPO."""
-    sources, problems = catalog()
+    found, problems = sources.catalog()
     table = Table("name", "what", "family", "size", "licence", "from", box=None)
-    for source in sources:
+    for source in found:
         item = source.entry
         table.add_row(source.label, item.title, item.family, f"{item.size / 1e6:.2f} MB", item.license,
                       str(source.repository or checkpoints.FOLDER))

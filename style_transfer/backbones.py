@@ -15,19 +15,16 @@ from safetensors.torch import load_file
 from . import checkpoints, convert, hub, weights
 from .errors import CheckpointError, HubError
 from .networks.vgg import VGG, VGG16, VGG19
+from .options import Option
 
-BACKBONES = ("compact", "vgg19", "vgg16")
+BACKBONES = {"compact": "Compact", "vgg19": "VGG-19", "vgg16": "VGG-16"}
+OPTION = Option("compact", "The network whose features are met: the full ones are fetched, 52 to 80 MB.", choices=BACKBONES)
 PLANS = {"vgg19": VGG19, "vgg16": VGG16}
 REPOSITORIES = {"vgg19": "timm/vgg19.tv_in1k", "vgg16": "timm/vgg16.tv_in1k"}
 TORCHVISION = {"vgg19": "vgg19-dcbb9e9d.pth", "vgg16": "vgg16-397923af.pth"}  # as torch.hub names them in its cache
 FILE = "model.safetensors"
 BLOCK = 1 << 18  # bytes between two reports
 ATTEMPTS = 4
-
-
-def _check(name):
-    if name not in BACKBONES:
-        raise CheckpointError(f"There is no backbone {name!r}: choose among {', '.join(BACKBONES)}.")
 
 
 def _plan(name, layers):
@@ -55,7 +52,7 @@ def _here(name, layers):
 
 def present(name, layers=None):
     """Whether `load` needs no download."""
-    _check(name)
+    OPTION.check("backbone", name)
     return name == "compact" or _here(name, layers) is not None
 
 
@@ -65,7 +62,7 @@ def load(name, layers=None, device="cpu"):
     It is kept for the next call and for others: nobody may move or change it.
     Raises CheckpointError for an unknown name and for damaged files, HubError when the Hub cannot be read.
     """
-    _check(name)
+    OPTION.check("backbone", name)
     if name == "compact":
         return checkpoints.shared(weights.named("encoder"), device)
     for _ in download(name, layers):

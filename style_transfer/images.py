@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms
 
 from .errors import InputError, StyleTransferError
+from .options import Option
 
 MAX_PIXELS = 64_000_000
+SIZE = Option(None, "Long side of the result in pixels; default: the content's.", 16, 16384)
 # Image.open tries nothing else, so that no exotic decoder (EPS runs Ghostscript) ever sees a stranger's file.
 # (MPO, what phones write, opens as JPEG.)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -66,6 +68,27 @@ def load(source, size=None):
                          "or BMP file that opens in an image viewer.") from error
     with image:
         return _decode(image, size, name, draft=True)
+
+
+def check(image, what="picture", smallest=1):
+    """A picture tensor as the core works on it: float32 [1, 3, H, W], finite, both sides of at least `smallest` pixels.
+
+    Half, bfloat16 and double are converted. Raises InputError, one sentence about `what`, for everything else.
+    """
+    if not torch.is_tensor(image):
+        raise InputError(f"The {what} is missing or no tensor: read one with style_transfer.load.")
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise InputError(f"The {what} must be one picture [1, 3, H, W], not {list(image.shape)}.")
+    if not image.is_floating_point() or image.requires_grad:
+        found = "one that asks for gradients" if image.requires_grad else image.dtype
+        raise InputError(f"The {what} must be a tensor of floating-point numbers in [0, 1] without gradients, not {found}.")
+    if min(image.shape[2:]) < max(smallest, 1):
+        raise InputError(f"The {what} of {image.shape[3]} x {image.shape[2]} pixels is too small: "
+                         f"both sides must have at least {max(smallest, 1)} pixels.")
+    image = image.float()
+    if not torch.isfinite(image.sum()):  # not finite when one value is not, and had in a tenth of the time
+        raise InputError(f"The {what} holds values that are not numbers: save it again as a PNG or JPEG.")
+    return image
 
 
 def from_pil(image, size=None):

@@ -1,108 +1,124 @@
-"""Statistics of feature maps carried from a style to a content: AdaIN, whitening and colouring, blending."""
+"""Statistics of feature maps carried from a style to a content: AdaIN, whitening and colouring, blending.
+
+Both transforms are affine maps of a feature at its position, made of the statistics of content and style; so several styles
+and a strength are one map as well, and what is computed per position is one matrix product.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from .errors import InputError
 
 BLOCK = 1 << 15  # positions that are worked on at a time, so that their float32 copies stay in the processor's cache
+EPSILON = 1e-5  # added to variances, as in Huang and Belongie's code
+RELATIVE_EPSILON = 1e-5  # of the largest variance: directions below it carry rounding errors only
 
 
-def mean_and_deviation(features, eps=1e-5):
-    """Per channel mean and standard deviation over all positions: [N, C, H, W] -> two of [N, C, 1, 1].
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mean [N, C] and (biased) covariance [N, C, C] over the positions of N feature maps; on the CPU in double precision.
 
-    The deviation is sqrt(variance + eps) with the biased variance, as in Huang and Belongie 2017, equation 5.
+    (Eigenvalues need the digits, and MPS has no float64.)  What follows from them is computed once.
     """
-    x = features.flatten(2).float()
-    mean, variance = x.mean(2), x.var(2, unbiased=False)
-    return mean[..., None, None], (variance + eps).sqrt()[..., None, None]
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+
+    @functools.cached_property
+    def deviation(self):
+        """Standard deviation of each channel [N, C]: sqrt(variance + eps), Huang and Belongie 2017, equation 6."""
+        return (self.covariance.diagonal(dim1=1, dim2=2).clamp_min(0) + EPSILON).sqrt()
+
+    @functools.cached_property
+    def root(self):
+        """E D^(1/2) E^T, which gives white features this covariance; Li et al. 2017, equation 3."""
+        return self._power(0.5)
+
+    @functools.cached_property
+    def inverse_root(self):
+        """E D^(-1/2) E^T, which whitens; Li et al. 2017, equation 2."""
+        return self._power(-0.5)
+
+    def _power(self, exponent):
+        """The covariance to a power. Directions without variance map to zero: flat colours give zeros, never infinities."""
+        covariance = torch.nan_to_num(self.covariance)
+        values, vectors = torch.linalg.eigh((covariance + covariance.mT) / 2)
+        kept = values > (RELATIVE_EPSILON * values[:, -1:]).clamp_min(1e-10)
+        powers = torch.where(kept, values.clamp_min(1e-12) ** exponent, 0.0)
+        return (vectors * powers[:, None]) @ vectors.mT
 
 
-def adain(content, style):
-    """Adaptive instance normalisation: sigma(y) (x - mu(x)) / sigma(x) + mu(y).
+class Affine(NamedTuple):
+    """f -> matrix f + offset at every position; [N, C, C] and [N, C]."""
 
-    content: [N, C, H, W]; style: a feature map [1 or N, C, H', W'] or its `mean_and_deviation`. Returns [N, C, H, W].
-    Huang and Belongie 2017, equation 8.
-    """
-    mu_y, sigma_y = style if isinstance(style, tuple) else mean_and_deviation(style)
-    mu_x, sigma_x = mean_and_deviation(content)
-    return (sigma_y * (content.float() - mu_x) / sigma_x + mu_y).to(content.dtype)
+    matrix: torch.Tensor
+    offset: torch.Tensor
 
 
 def _positions(features):
-    """[1, C, H, W] as [H W, C]; a view of channels_last memory."""
-    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    """[N, C, H, W] as [N, H W, C]; a view of channels_last memory."""
+    return features.permute(0, 2, 3, 1).reshape(len(features), -1, features.shape[1])
 
 
-def mean_and_covariance(features):
-    """Mean [C] and covariance [C, C] over all positions of one feature map [1, C, H, W], in float32."""
+def statistics(features):
+    """The `Statistics` of feature maps [N, C, H, W], summed in float32 in blocks, and the blocks in double precision."""
     x = _positions(features)
-    origin = x[:BLOCK].float().mean(0)  # near the mean, so that no digits are lost to it
-    total, products = torch.zeros_like(origin, dtype=torch.double), 0.0
-    for block in x.split(BLOCK):
+    origin = x[:, :BLOCK].float().mean(1, keepdim=True)  # near the mean, so that no digits are lost to it
+    total = products = 0.0
+    for block in x.split(BLOCK, 1):
         centred = block.float() - origin
-        total += centred.sum(0)
-        products = products + (centred.T @ centred).double()
-    shift = total / len(x)
-    covariance = (products - len(x) * torch.outer(shift, shift)) / max(len(x) - 1, 1)
-    return origin + shift.float(), covariance.float()
+        total = total + centred.sum(1).cpu().double()
+        products = products + (centred.mT @ centred).cpu().double()
+    shift = total / x.shape[1]
+    return Statistics(origin[:, 0].cpu().double() + shift, products / x.shape[1] - shift[:, :, None] * shift[:, None])
 
 
-def affine(features, matrix, offset):
-    """matrix f + offset at every position of [1, C, H, W], computed in float32, in the dtype that came."""
-    out = torch.empty_like(features, memory_format=torch.channels_last)
-    for x, y in zip(_positions(features).split(BLOCK), out.permute(0, 2, 3, 1).view(-1, features.shape[1]).split(BLOCK)):
-        y.copy_(torch.addmm(offset, x.float(), matrix.T))
-    return out
+def adain(content, style):
+    """Adaptive instance normalisation sigma(y) (x - mu(x)) / sigma(x) + mu(y) as an `Affine` map of x.
 
-
-def _power(covariance, exponent, relative_eps=1e-5):
-    """A symmetric positive semi-definite matrix to a power by eigen-decomposition in float64.
-
-    Directions whose variance is below relative_eps of the largest carry rounding errors only and map to zero: flat
-    colours and features of one pixel give zeros, never infinities.
+    content, style: `Statistics`, those of style also of one map for all contents. Huang and Belongie 2017, equation 8.
     """
-    covariance = torch.nan_to_num(covariance.double())
-    values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
-    kept = values > max(relative_eps * float(values[-1]), 1e-10)
-    powers = torch.where(kept, values.clamp_min(1e-12) ** exponent, 0.0)
-    return ((vectors * powers) @ vectors.T).float()
-
-
-def whitening(content, diagonal=False):
-    """(W [C, C], m_c [C]) such that W (f_c - m_c) has mean 0 and covariance 1: W = E_c D_c^(-1/2) E_c^T.
-
-    content: [1, C, H, W]. Li et al. 2017, equation 2. diagonal: without the correlations, W = diag(1 / sigma), as AdaIN does.
-    """
-    mean, covariance = mean_and_covariance(content)
-    return _deviation(covariance).reciprocal().diag() if diagonal else _power(covariance, -0.5), mean
-
-
-def coloring(style, diagonal=False):
-    """(R [C, C], m_s [C]) such that R w + m_s has the style's mean and covariance for white w: R = E_s D_s^(1/2) E_s^T.
-
-    style: [1, C, H, W]. Li et al. 2017, equation 3. diagonal: without the correlations, R = diag(sigma), as AdaIN does.
-    """
-    mean, covariance = mean_and_covariance(style)
-    return _deviation(covariance).diag() if diagonal else _power(covariance, 0.5), mean
-
-
-def _deviation(covariance, eps=1e-5):
-    return (covariance.diagonal().clamp_min(0) + eps).sqrt()
-
-
-def transfer(whitening, coloring):
-    """Whitening and then colouring as one affine map (matrix [C, C], offset [C]): R W (f - m_c) + m_s."""
-    (w, mean_c), (r, mean_s) = whitening, coloring
-    matrix = r @ w
-    return matrix, mean_s - matrix @ mean_c
+    scale = style.deviation / content.deviation
+    return Affine(scale.diag_embed(), style.mean - scale * content.mean)
 
 
 def wct(content, style):
-    """Whitening and colouring: the content's features with the style's mean and covariance.
+    """Whitening and colouring C_s^(1/2) C_c^(-1/2) (f - m_c) + m_s as an `Affine` map of f.
 
-    content: [1, C, H, W]; style: [1, C, H', W'] or its `coloring`. Returns [1, C, H, W]. Li et al. 2017, section 3.2.
+    content, style: `Statistics`, those of style also of one map for all contents. Li et al. 2017, section 3.2.
     """
-    return affine(content, *transfer(whitening(content), style if isinstance(style, tuple) else coloring(style)))
+    matrix = style.root @ content.inverse_root
+    return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
+
+
+def blend(maps, weights, alpha=1.0):
+    """alpha sum_k w_k (M_k f + b_k) + (1 - alpha) f as one `Affine` map; Huang and Belongie 2017, equations 14 and 15."""
+    matrix, offset = (sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*maps))
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return Affine(alpha * matrix + (1 - alpha) * identity, alpha * offset)
+
+
+def apply(affine, features):
+    """matrix f + offset at every position of [N, C, H, W], computed in float32, in the dtype that came."""
+    out = torch.empty_like(features, memory_format=torch.channels_last)
+    matrices, offsets = (part.float().to(features.device).expand(len(features), *part.shape[1:]) for part in affine)
+    for matrix, offset, sources, targets in zip(matrices, offsets, _positions(features), _positions(out)):
+        for x, y in zip(sources.split(BLOCK), targets.split(BLOCK)):
+            y.copy_(torch.addmm(offset, x.float(), matrix.T))
+    return out
+
+
+def mean_and_deviation(features):
+    """Per channel mean and standard deviation over all positions, differentiable: [N, C, H, W] -> two of [N, C, 1, 1].
+
+    The deviation is sqrt(variance + eps) with the biased variance; Huang and Belongie 2017, equations 5 and 6.
+    """
+    x = features.flatten(2).float()
+    mean, variance = x.mean(2), x.var(2, unbiased=False)
+    return mean[..., None, None], (variance + EPSILON).sqrt()[..., None, None]
 
 
 def normalize_weights(weights, count):
@@ -110,18 +126,12 @@ def normalize_weights(weights, count):
 
     Raises InputError when their number is not `count`, one is negative or not finite, or all are 0.
     """
-    weights = [1.0] * count if weights is None else [float(w) for w in weights]
+    try:
+        weights = [1.0] * count if weights is None else [float(w) for w in weights]
+    except (TypeError, ValueError):
+        raise InputError(f"Style weights must be one number for each style, not {weights!r}.") from None
     if len(weights) != count:
         raise InputError(f"{count} styles need {count} weights, not {len(weights)}.")
-    total = sum(weights)
-    if not all(0 <= w < float("inf") for w in weights) or total <= 0:
+    if not all(0 <= w < float("inf") for w in weights) or not 0 < sum(weights) < float("inf"):
         raise InputError("Style weights must be 0 or more, and at least one above 0.")
-    return [w / total for w in weights]
-
-
-def blend(features, weights):
-    """Convex combination sum_k w_k f_k of feature maps of one shape (Huang and Belongie 2017, section 7.3).
-
-    weights: numbers, or maps [1, 1, H, W] that say how much of each style goes where.
-    """
-    return sum(w * f for w, f in zip(weights, features, strict=True))
+    return [w / sum(weights) for w in weights]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import style_transfer as st
-from style_transfer import arbitrary, checkpoints
+from style_transfer import arbitrary, checkpoints, weights
 from style_transfer.color import luminance
 from style_transfer.transforms import mean_and_deviation
 
@@ -13,7 +13,7 @@ METHODS = ["adain", "wct"]
 
 def style_distance(image, style):
     """Relative distance of means and deviations in the encoder's features, averaged over levels."""
-    network = checkpoints.shared(checkpoints.FOLDER / "encoder.safetensors")
+    network = checkpoints.shared(weights.find("encoder"))
     layers = [f"relu{n}_1" for n in range(1, 6)]
     a, b = network(image, layers), network(style, layers)
     total = 0.0
@@ -71,6 +71,8 @@ def test_an_encoded_style_gives_the_same_picture(method, photo, painting):
     encoded = arbitrary.encode(painting, method)
     assert torch.equal(arbitrary.stylize(photo, [encoded], method=method),
                        arbitrary.stylize(photo, [painting], method=method))
+    assert torch.equal(arbitrary.stylize(photo, [encoded], method=method, preserve_color="match"),
+                       arbitrary.stylize(photo, [painting], method=method, preserve_color="match"))
     with pytest.raises(st.InputError, match="another method"):
         arbitrary.stylize(photo, [encoded], method="wct" if method == "adain" else "adain")
 
@@ -141,7 +143,7 @@ def test_wct_levels_are_selectable(photo, painting):
     (dict(alpha=float("nan")), "alpha"),
     (dict(method="magic"), "adain, wct"),
     (dict(weights=[1, 2]), "1 styles need 1 weights"),
-    (dict(levels=[6], method="wct"), "levels"),
+    (dict(levels=[6], method="wct"), "no level 6: choose among 5, 4, 3, 2, 1"),
     (dict(preserve_color="hue"), "preserve_color"),
     (dict(content=torch.full((1, 3, 32, 32), float("nan"))), "not numbers"),
     (dict(content=torch.rand(1, 3, 1, 1)), "too small"),

@@ -59,7 +59,7 @@ def test_a_backbone_that_cannot_be_fetched(tmp_path, monkeypatch):
     (("adain", PHOTO, STYLES[0], "--weights", "a,b"), "numbers"),
     (("adain", PHOTO, STYLES[0], "--weights", "1,2"), "weights"),
     (("adain", PHOTO, STYLES[0], "--alpha", "2"), "--alpha"),
-    (("wct", PHOTO, STYLES[0], "--levels", "9"), "levels"),
+    (("wct", PHOTO, STYLES[0], "--levels", "9"), "no level 9"),
     (("gatys", PHOTO, STYLES[0], "--content-layer", "relu9_9"), "relu9_9"),
     (("paint", PHOTO, STYLES[0]), "paint"),
 ])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from style_transfer import color
+from style_transfer.errors import InputError
 
 
 def picture(seed, h=24, w=32, n=1, low=0.0, high=1.0):
@@ -88,18 +89,24 @@ def test_keep_content_colors_at_black_white_and_grey():
     torch.testing.assert_close(color.keep_content_colors(same, same), same)
 
 
-def test_keep_content_colors_resizes_the_content():
-    stylized = picture(8, h=15, w=21, n=2)
-    content = torch.cat([torch.full((1, 1, 60, 84), v) for v in (0.6, 0.5, 0.4)], 1)
-    result = color.keep_content_colors(content, stylized)
-    assert result.shape == stylized.shape
-    torch.testing.assert_close(color.luminance(result), color.luminance(stylized), atol=1e-6, rtol=0)
-    assert (result[:, 0] >= result[:, 1] - 1e-6).all() and (result[:, 1] >= result[:, 2] - 1e-6).all()
+@pytest.mark.parametrize("mode, means", [("off", "off"), (False, "off"), ("luminance", "luminance"), (True, "luminance"),
+                                         ("match", "match")])
+def test_preserve_knows_its_modes(mode, means):
+    content, image = picture(12), picture(13)
+    expected = {"off": image, "luminance": color.keep_content_colors(content, image),
+                "match": color.match_color(content, image)}[means]
+    assert torch.equal(color.preserve(content, image, mode), expected)
+
+
+@pytest.mark.parametrize("mode", ["hue", "", 3, None, ["off"]])
+def test_another_mode_is_a_sentence(mode):
+    with pytest.raises(InputError, match="off, luminance, match"):
+        color.preserve(picture(0), picture(1), mode)
 
 
 def test_match_color_gives_mean_and_covariance():
     source, target = correlated(0, *WARM), correlated(1, *COOL, h=30, w=20)
-    result = color.match_color(source, target)
+    result = color.match_color(target, source)
     assert result.shape == source.shape and result.dtype == torch.float32
     for got, wanted, before in zip(statistics(result), statistics(target), statistics(source), strict=True):
         np.testing.assert_allclose(got, wanted, atol=5e-5)
@@ -108,7 +115,7 @@ def test_match_color_gives_mean_and_covariance():
 
 def test_match_color_uses_symmetric_roots():
     source, target = correlated(2, *WARM), correlated(3, *COOL)
-    result = color.match_color(source, target)
+    result = color.match_color(target, source)
     (mean_s, cov_s), (mean_t, cov_t) = statistics(source), statistics(target)
 
     def root(matrix):  # Denman-Beavers iteration: no eigenvectors
@@ -130,21 +137,21 @@ def test_match_color_to_itself_changes_nothing():
 @pytest.mark.parametrize("source", [torch.full((1, 3, 8, 8), 0.3), torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 5, 1)])
 def test_match_color_of_a_flat_source_is_the_targets_mean(source):
     target = correlated(4, *COOL)
-    result = color.match_color(source, target)
+    result = color.match_color(target, source)
     expected = target.mean((2, 3), keepdim=True).expand_as(source)
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
 
 
 def test_match_color_to_a_flat_target():
     target = torch.tensor([0.2, 0.5, 0.8]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
-    result = color.match_color(picture(10), target)
+    result = color.match_color(target, picture(10))
     assert (result - target[..., :1, :1]).abs().max() < 0.01
 
 
 def test_match_color_of_grey_does_not_blow_up_noise():
     ramp = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
     noisy = ramp + 2e-4 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    result = color.match_color(noisy, correlated(5, *COOL))
+    result = color.match_color(correlated(5, *COOL), noisy)
     # Neighbours in a column differ by noise alone; the target's deviation is up to 0.07 in each channel.
     assert result.diff(dim=2).std() < 0.03
     assert (statistics(result)[0] - statistics(correlated(5, *COOL))[0]).max() < 1e-3
@@ -153,9 +160,9 @@ def test_match_color_of_grey_does_not_blow_up_noise():
 def test_match_color_clamps_and_handles_batches():
     wide = (picture(11, n=2) > 0.5).float()
     source = torch.cat([correlated(6, *WARM), correlated(7, *COOL)])
-    result = color.match_color(source, wide)
+    result = color.match_color(wide, source)
     assert result.min() >= 0 and result.max() <= 1 and (result == 0).any() and (result == 1).any()
     for i in range(2):
-        torch.testing.assert_close(result[i:i + 1], color.match_color(source[i:i + 1], wide[i:i + 1]))
-    one = color.match_color(source, wide[:1])
-    torch.testing.assert_close(one[1:], color.match_color(source[1:], wide[:1]))
+        torch.testing.assert_close(result[i:i + 1], color.match_color(wide[i:i + 1], source[i:i + 1]))
+    one = color.match_color(wide[:1], source)
+    torch.testing.assert_close(one[1:], color.match_color(wide[:1], source[1:]))

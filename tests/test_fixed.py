@@ -119,4 +119,4 @@ def test_the_margin_is_cut_off(styles, photo):
             assert image.shape[2] % self.multiple == image.shape[3] % self.multiple == 0
             return image
     for content in (photo, photo[:, :, :33, :50], photo[:, :, :16, :17]):
-        assert torch.equal(fixed._paint(Copy(), content)[0], content)
+        assert torch.equal(fixed._paint(Copy(), (1,), content)[0], content)

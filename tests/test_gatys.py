@@ -60,11 +60,12 @@ def test_more_beta_more_style_less_content(photo, painting):
 
 def test_the_ratio_does_not_depend_on_the_number_of_pixels(photo, painting):
     """Content and style loss keep their proportion when every picture is repeated to four times its area."""
-    network, layers = backbones.load("compact"), dict.fromkeys(gatys.STYLE_LAYERS, 1.0)
+    network = backbones.load("compact")
 
     def proportion(repeats):
-        image, target, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
-        losses = gatys._Objective(network, target, [style], [1.0], "relu4_2", layers, 1.0, 1.0, 0.0)(image)
+        image, content, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
+        styles = [gatys.Target(network(style, gatys.STYLE_LAYERS), 1.0)]
+        losses = gatys._objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(gatys._pad(image))
         return float(losses["content"] / losses["style"])
     assert 0.6 < proportion(2) / proportion(1) < 1.7  # sums over pixels would make it 4
 
@@ -129,6 +130,78 @@ def test_divergence_without_end_keeps_the_best_picture(photo, painting):
     steps = run(photo, [painting], iterations=10, scales=1, size=64, network=network)
     assert "best picture so far" in steps[-1].message
     assert steps[-1].image.isfinite().all()
+    assert [s.done for s in steps] == [False] * (len(steps) - 1) + [True]
+    assert steps[-1].losses == steps[-2].losses and steps[-1].total > 0  # the picture's own, not invented ones
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_picture_is_accepted_once_its_own_loss_is_sound(optimizer, photo, painting):
+    """A loss that falls with brightness and is no number beyond a limit: no picture beyond it is given out or gone on from."""
+    def loss(picture, features):
+        return torch.where(picture.mean() > 0.6, math.nan, 10 - 10 * picture.mean())
+
+    cliff = gatys.Term("cliff", 100.0, ("relu1_1",), lambda content, styles: loss)
+    steps = run(photo, [painting], iterations=25, scales=1, size=64, terms=[cliff], optimizer=optimizer)
+    assert any(s.message for s in steps) and steps[-1].done
+    assert max(float(s.image.mean()) for s in steps) <= 0.6
+    for step in steps:
+        assert step.total == pytest.approx(1000 - 1000 * float(step.image.mean()), rel=1e-3)
+
+
+def test_the_losses_are_those_of_the_picture_beside_them(photo, painting):
+    steps = run(photo, [painting], iterations=6, scales=1, size=64)
+    network, small = backbones.load("compact"), st.images.resize(photo, 64)
+    style = network(gatys._style_at(painting, 64), gatys.STYLE_LAYERS)
+    objective = gatys._objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
+    for step in (steps[0], steps[-1]):  # the margin is not in the picture: by reflection it comes out nearly the same
+        again = {n: float(v) for n, v in objective(gatys._pad(step.image)).items()}
+        assert again["variation"] == pytest.approx(step.losses["variation"], rel=1e-3)
+        assert again["style"] == pytest.approx(step.losses["style"], rel=0.25)
+
+
+def test_the_margin_does_not_count(photo, painting):
+    """Whatever stands beyond the picture by more than the layers' reach leaves the losses alone."""
+    network = backbones.load("compact")
+    terms = gatys.standard_terms(content_layer="relu1_1", style_layers=["relu1_1"])
+    objective = gatys._objective(network, photo, [gatys.Target(network(painting, ["relu1_1"]), 1.0)], terms)
+    canvas = gatys._pad(photo.flip(3))
+    other = canvas.clone()
+    other[:, :, :gatys.MARGIN - 2], other[..., -gatys.MARGIN + 2:] = 1.0, 0.0
+    for name, value in objective(canvas).items():
+        assert float(value) == pytest.approx(float(objective(other)[name]), rel=1e-5)
+
+
+@pytest.mark.parametrize("iterations, sizes", [(1, [96]), (2, [48, 96]), (3, [32, 48, 96]), (4, [32, 32, 48, 96])])
+def test_fewer_iterations_than_scales_keep_the_finest(iterations, sizes, photo, painting):
+    assert [max(s.image.shape[2:]) for s in run(photo, [painting], iterations=iterations, size=96)] == sizes
+
+
+def test_another_term_is_one_function(photo, painting):
+    """A loss of one's own: darkness, as one line beside the paper's terms."""
+    dark = gatys.Term("darkness", 50.0, (), lambda content, styles: lambda picture, features: picture.mean())
+    plain = run(photo, [painting], iterations=12, scales=1, size=64)[-1]
+    step = run(photo, [painting], iterations=12, scales=1, size=64, terms=[*gatys.standard_terms(), dark])[-1]
+    assert set(step.losses) == {"content", "style", "variation", "darkness"}
+    assert step.image.mean() < 0.8 * plain.image.mean()
+
+
+def test_colours_can_be_kept(photo, painting):
+    plain, kept = (run(photo, [painting * 0.3], iterations=20, size=64, preserve_color=mode)[-1].image for mode in ("off", "match"))
+    small = st.images.resize(photo, 64)
+    assert (kept.mean((2, 3)) - small.mean((2, 3))).abs().max() < 0.02 < (plain.mean((2, 3)) - small.mean((2, 3))).abs().max()
+
+
+def test_nothing_out_of_a_cache_is_moved(photo, painting, monkeypatch):
+    network = backbones.load("compact")
+    monkeypatch.setattr(gatys.devices, "pick", lambda device: torch.device("meta"))
+    with pytest.raises((RuntimeError, NotImplementedError)):  # nothing can be computed there
+        run(photo, [painting], iterations=1, size=64)
+    assert next(backbones.load("compact").parameters()).device.type == next(network.parameters()).device.type == "cpu"
+
+
+def test_a_network_without_finite_features_is_told(photo, painting):
+    with pytest.raises(st.StyleTransferError, match="no finite numbers"):
+        run(photo, [painting], iterations=3, size=64, network=Exploding(backbones.load("compact"), calls=0, times=10 ** 6))
 
 
 def test_it_can_be_closed_at_any_step(photo, painting):
@@ -144,11 +217,11 @@ def test_it_can_be_closed_at_any_step(photo, painting):
     (dict(style_layers=["conv"]), "conv"),
     (dict(style_layers=[]), "style layer"),
     (dict(style_layers={"relu1_1": 0}), "style layer"),
-    (dict(alpha=-1), "alpha and beta"),
+    (dict(alpha=-1), "alpha must be a number of 0 or more"),
     (dict(alpha=0, beta=0), "alpha and beta"),
-    (dict(beta=float("nan")), "alpha and beta"),
+    (dict(beta=float("nan")), "beta must be a number of 0 or more"),
     (dict(iterations=0), "iteration"),
-    (dict(size=8), "too small"),
+    (dict(size=8), "size must be a whole number from 32"),
     (dict(init="magic"), "init"),
     (dict(style_weights=[1, 2]), "weights"),
     (dict(content=torch.rand(1, 3, 1, 1)), "too small"),

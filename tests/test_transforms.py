@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from style_transfer import transforms
 from style_transfer.errors import InputError
@@ -18,12 +19,20 @@ def features(channels, height, width, seed=0):
 
 
 def covariance(f):
-    return torch.cov(f[0].flatten(1))
+    return torch.cov(f[0].flatten(1), correction=0)
+
+
+def adain(content, style):
+    return transforms.apply(transforms.adain(transforms.statistics(content), transforms.statistics(style)), content)
+
+
+def wct(content, style):
+    return transforms.apply(transforms.wct(transforms.statistics(content), transforms.statistics(style)), content)
 
 
 def test_adain_has_the_styles_mean_and_deviation():
     content, style = features(6, 20, 30), features(6, 9, 8, seed=1)
-    out = transforms.adain(content, style)
+    out = adain(content, style)
     assert out.shape == content.shape
     assert torch.allclose(out.mean((2, 3)), style.mean((2, 3)), atol=1e-4)
     assert torch.allclose(out.flatten(2).std(2, correction=0), style.flatten(2).std(2, correction=0), rtol=1e-3)
@@ -31,7 +40,7 @@ def test_adain_has_the_styles_mean_and_deviation():
 
 def test_adain_keeps_the_contents_arrangement():
     content, style = features(4, 10, 10), features(4, 5, 5, seed=1)
-    out = transforms.adain(content, style)
+    out = adain(content, style)
     for channel in range(4):
         pair = torch.stack([out[0, channel].flatten(), content[0, channel].flatten()])
         assert float(torch.corrcoef(pair)[0, 1]) == pytest.approx(1, abs=1e-4)
@@ -39,12 +48,12 @@ def test_adain_keeps_the_contents_arrangement():
 
 def test_adain_of_a_picture_with_itself_is_itself():
     f = features(4, 10, 10)
-    assert torch.allclose(transforms.adain(f, f), f, atol=1e-4)
+    assert torch.allclose(adain(f, f), f, atol=1e-4)
 
 
 def test_wct_has_the_styles_mean_and_covariance():
     content, style = features(6, 20, 30), features(6, 12, 11, seed=1)
-    out = transforms.wct(content, style)
+    out = wct(content, style)
     assert out.shape == content.shape
     assert torch.allclose(out.mean((2, 3)), style.mean((2, 3)), atol=1e-3)
     assert torch.allclose(covariance(out), covariance(style), rtol=1e-3, atol=1e-2)
@@ -52,39 +61,69 @@ def test_wct_has_the_styles_mean_and_covariance():
 
 def test_whitened_features_have_the_identity_as_covariance():
     f = features(5, 20, 20)
-    matrix, mean = transforms.whitening(f)
-    white = transforms.affine(f, matrix, -matrix @ mean)
+    statistics = transforms.statistics(f)
+    matrix = statistics.inverse_root
+    white = transforms.apply(transforms.Affine(matrix, -(matrix @ statistics.mean[..., None])[..., 0]), f)
     assert torch.allclose(covariance(white), torch.eye(5), atol=1e-3)
     assert white.mean((2, 3)).abs().max() < 1e-3
 
 
-def test_adain_is_whitening_and_colouring_without_the_correlations():
+def test_adain_is_the_formula_of_the_paper():
     content, style = features(6, 20, 30), features(6, 40, 38, seed=1)
-    one = transforms.transfer(transforms.whitening(content, diagonal=True), transforms.coloring(style, diagonal=True))
-    assert torch.allclose(transforms.affine(content, *one), transforms.adain(content, style), rtol=1e-2, atol=1e-2)
+    (mu_x, sigma_x), (mu_y, sigma_y) = transforms.mean_and_deviation(content), transforms.mean_and_deviation(style)
+    assert torch.allclose(adain(content, style), sigma_y * (content - mu_x) / sigma_x + mu_y, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", [adain, wct])
+def test_a_batch_is_its_pictures_one_by_one(transform):
+    content, style = (torch.cat([features(5, 12, 14, seed), features(5, 12, 14, seed + 1)]) for seed in (0, 2))
+    singly = torch.cat([transform(c, s) for c, s in zip(content.split(1), style.split(1))])
+    assert torch.allclose(transform(content, style), singly, atol=1e-4)
+    assert torch.allclose(transform(content, style[:1])[1:], transform(content[1:], style[:1]), atol=1e-4)
+
+
+class NoDoubles(TorchDispatchMode):
+    """Lets the meta device stand in for one without float64, as MPS is: doubles there are refused, copies to the CPU are 0."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.ops.aten._to_copy.default and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
+            assert kwargs.get("dtype") != torch.float64, "the device would have to make the doubles"
+            return torch.zeros(args[0].shape, dtype=args[0].dtype)
+        out = function(*args, **kwargs)
+        assert not (torch.is_tensor(out) and out.is_meta and out.dtype == torch.float64), "this device has no float64"
+        return out
+
+
+@pytest.mark.parametrize("transform", [adain, wct])
+def test_devices_without_float64(transform):
+    content, style = features(4, 9, 9).to("meta"), features(4, 5, 5).to("meta")
+    with NoDoubles():
+        assert transform(content, style).is_meta
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_mean_and_covariance_over_more_positions_than_a_block(dtype):
     f = (features(4, 250, 300) + 100).to(dtype)
-    mean, found = transforms.mean_and_covariance(f)
-    assert torch.allclose(mean, f.float().mean((2, 3))[0], rtol=1e-4)
-    assert torch.allclose(found, covariance(f.double()).float(), rtol=1e-3, atol=1e-3)
+    found = transforms.statistics(f)
+    assert found.mean.dtype == found.covariance.dtype == torch.float64
+    assert torch.allclose(found.mean[0], f.double().mean((2, 3))[0], rtol=1e-4)
+    assert torch.allclose(found.covariance[0], covariance(f.double()), rtol=1e-3, atol=1e-3)
 
 
-def test_affine_by_hand():
+def test_an_affine_map_by_hand():
     f, matrix, offset = features(3, 7, 5), torch.randn(3, 3), torch.randn(3)
     expected = torch.einsum("ij,njhw->nihw", matrix, f) + offset.view(1, 3, 1, 1)
     for memory in (torch.contiguous_format, torch.channels_last):
-        assert torch.allclose(transforms.affine(f.contiguous(memory_format=memory), matrix, offset), expected, atol=1e-4)
+        assert torch.allclose(transforms.apply((matrix[None], offset[None]), f.contiguous(memory_format=memory)), expected, atol=1e-4)
 
 
 def test_wct_of_a_picture_with_itself_is_itself():
     f = features(5, 16, 16)
-    assert torch.allclose(transforms.wct(f, f), f, atol=1e-2)
+    assert torch.allclose(wct(f, f), f, atol=1e-2)
 
 
-@pytest.mark.parametrize("transform", [transforms.adain, transforms.wct])
+@pytest.mark.parametrize("transform", [adain, wct])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("content, style", [
     (torch.full((1, 8, 6, 6), 0.5), features(8, 5, 5)),          # a flat colour as content
@@ -106,7 +145,7 @@ def test_degenerate_features_stay_finite(transform, dtype, content, style):
 def test_wct_of_a_rank_deficient_style_has_its_covariance():
     basis = features(2, 10, 10)
     style = torch.cat([basis, basis * 2, basis.flip(1)], 1)  # six channels, rank two
-    out = transforms.wct(features(6, 20, 20, seed=1), style)
+    out = wct(features(6, 20, 20, seed=1), style)
     assert torch.allclose(covariance(out), covariance(style), rtol=2e-2, atol=2e-2 * float(covariance(style).abs().max()))
 
 
@@ -118,10 +157,10 @@ def test_weights():
             transforms.normalize_weights(bad, 2)
 
 
-def test_blend_is_the_convex_combination():
-    a, b = features(3, 4, 4), features(3, 4, 4, seed=1)
-    assert torch.equal(transforms.blend([a, b], [1.0, 0.0]), a)
-    assert torch.allclose(transforms.blend([a, b], [0.25, 0.75]), 0.25 * a + 0.75 * b)
-    left = torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(1, 1, 4, 4)
-    out = transforms.blend([a, b], [left, 1 - left])
-    assert torch.equal(out[..., :2], a[..., :2]) and torch.equal(out[..., 2:], b[..., 2:])
+def test_a_blend_is_the_convex_combination_and_alpha_mixes_in_the_content():
+    f = features(3, 4, 4)
+    maps = [transforms.Affine(torch.randn(1, 3, 3).double(), torch.randn(1, 3).double()) for _ in range(2)]
+    a, b = (transforms.apply(m, f) for m in maps)
+    assert torch.allclose(transforms.apply(transforms.blend(maps, [0.25, 0.75]), f), 0.25 * a + 0.75 * b, atol=1e-4)
+    assert torch.allclose(transforms.apply(transforms.blend(maps, [1.0, 0.0], 0.3), f), 0.3 * a + 0.7 * f, atol=1e-4)
+    assert torch.equal(transforms.apply(transforms.blend(maps, [0.5, 0.5], 0.0), f), f)

@@ -51,7 +51,7 @@ def accelerator(run, options):
         precision = torch.load(states[0], map_location="cpu", weights_only=True)["precision"]
     if precision is None:
         shared = where.type == "cpu" and int(os.environ.get("WORLD_SIZE", 1)) > 1  # each would measure something else
-        precision = "bf16" if not shared and device.bf16_is_faster(where.type) else "no"
+        precision = "bf16" if not shared and device.precision(where) == torch.bfloat16 else "no"
     result = Accelerator(cpu=where.type == "cpu", mixed_precision=precision, log_with="tensorboard", project_dir=run)
     if options.batch % result.num_processes:
         raise SystemExit(f"--batch {options.batch} cannot be shared by {result.num_processes} processes: use a multiple of it")

@@ -4,6 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the Y of YIQ and YCbCr
+
+
+def luminance(image):
+    """Y = 0.299 R + 0.587 G + 0.114 B: [N, 3, H, W] to [N, 1, H, W], in [0, 1]."""
+    r, g, b = image.split(1, dim=1)
+    return LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+
 
 class _ReflectionPad(torch.autograd.Function):
     """`F.pad(x, (p, p, p, p), mode="reflect")` that copies the picture and its border lines instead of walking every pixel.
@@ -62,6 +70,8 @@ class InstanceNorm(nn.InstanceNorm2d):
         super().__init__(channels, affine=True)
 
     def forward(self, x):
+        if x.shape[2] * x.shape[3] == 1:  # one value is its own mean
+            return self.bias.view(1, -1, 1, 1).expand_as(x)
         return torch.cat([F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)])
 
 

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..color import luminance
-from .blocks import Conv, InstanceNorm, ResidualBlock
+from .blocks import Conv, InstanceNorm, ResidualBlock, luminance
 
 
 class Layer(nn.Module):

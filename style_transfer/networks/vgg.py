@@ -15,6 +15,11 @@ VGG19 = dict(depths=(2, 2, 4, 4, 4), widths=(64, 128, 256, 512, 512))
 COMPACT = dict(depths=(2, 2, 4, 4, 1), widths=(16, 32, 64, 128, 128))  # VGG-19's plan to relu5_1, Wang et al. 2020
 
 
+def layer_names(depths):
+    """Names of the layers of a VGG with so many convolutions in each block, shallow to deep."""
+    return [f"relu{block}_{n}" for block, depth in enumerate(depths, 1) for n in range(1, depth + 1)]
+
+
 class VGG(nn.Module):
     """The convolutional part of a VGG network (Simonyan and Zisserman 2015) with reflection padding.
 
@@ -44,7 +49,7 @@ class VGG(nn.Module):
     @property
     def layers(self):
         """Names of all layers, shallow to deep."""
-        return [name for _, name in self.plan if name != "pool"]
+        return layer_names(self.depths)
 
     def channels(self, layer):
         """Number of channels of a layer's feature map."""

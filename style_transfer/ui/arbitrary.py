@@ -35,7 +35,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         content, styles, weights = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
         other = named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
-        image = _stylize(content, styles, weights, method, alpha, preserve_color != "off" and preserve_color,
+        image = _stylize(content, styles, weights, method, alpha, preserve_color,
                          levels=wct_levels, decoder=other)
         before, after = Path(folder, "photograph.png"), Path(folder, f"{method}.png")
         images.save(content, before)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import hub, images, weights
 from ..errors import InputError, StyleTransferError
-from ..fixed import blend, outputs, stylize
+from ..fixed import mix, outputs, stylize
 from ..networks import FIXED
 from . import common
 
@@ -61,7 +61,7 @@ def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color=
         content, network = images.load(content, int(size)), weights.named(style, *FIXED)
         start = time.perf_counter()
         pictures = _outputs(content, network)
-        image = blend(content, pictures[-1], strength, preserve_color != "off" and preserve_color)
+        image = mix(content, pictures[-1], strength, preserve_color)
         seconds = time.perf_counter() - start
         before, after = Path(folder, "photograph.png"), Path(folder, f"{Path(network).stem}.png")
         images.save(content, before)
@@ -90,7 +90,7 @@ def run_batch(files, style, strength, size, preserve_color):
         for number, file in enumerate(files[:MAX_BATCH]):
             try:
                 content = images.load(file, int(size))
-                image = blend(content, _outputs(content, network)[-1], strength, preserve_color != "off" and preserve_color)
+                image = mix(content, _outputs(content, network)[-1], strength, preserve_color)
             except (StyleTransferError, gr.Error) as error:
                 gr.Warning(html.escape(f"{Path(file).name}: {error}"))
                 continue

@@ -54,7 +54,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                 history.append({"total": step.total, **step.losses})
                 if step.message:
                     gr.Warning(step.message)
-                now, last = time.perf_counter(), step.iteration == step.iterations
+                now, last = time.perf_counter(), step.done
                 first = first or now - begin
                 if not last and now - shown < PREVIEW_SECONDS and step.iteration > 1:
                     continue
