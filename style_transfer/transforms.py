@@ -63,6 +63,7 @@ def _positions(features):
     return features.permute(0, 2, 3, 1).reshape(len(features), -1, features.shape[1])
 
 
+@torch.no_grad()
 def statistics(features):
     """The `Statistics` of feature maps [N, C, H, W], summed in float32 in blocks, and the blocks in double precision."""
     x = _positions(features)
@@ -101,6 +102,7 @@ def blend(maps, weights, alpha=1.0):
     return Affine(alpha * matrix + (1 - alpha) * identity, alpha * offset)
 
 
+@torch.no_grad()
 def apply(affine, features):
     """matrix f + offset at every position of [N, C, H, W], computed in float32, in the dtype that came."""
     out = torch.empty_like(features, memory_format=torch.channels_last)

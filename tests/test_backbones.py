@@ -8,7 +8,7 @@ from hub_server import Blob, Hub
 from huggingface_hub import constants
 
 from style_transfer import backbones, gatys
-from style_transfer.errors import CheckpointError, HubError
+from style_transfer.errors import CheckpointError, HubError, InputError
 from style_transfer.networks.vgg import VGG, VGG19
 
 CLASSIFIER = {"head.fc": (1000, 4096), "pre_logits.fc1": (4096, 512, 7, 7), "pre_logits.fc2": (4096, 4096, 1, 1)}
@@ -155,5 +155,5 @@ def test_each_device_has_a_network_of_its_own_and_none_is_moved(name, server):
 
 
 def test_an_unknown_backbone():
-    with pytest.raises(CheckpointError, match="compact, vgg19, vgg16"):
+    with pytest.raises(InputError, match="compact, vgg19, vgg16"):
         backbones.load("resnet")

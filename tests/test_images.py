@@ -691,3 +691,23 @@ def test_a_side_too_long_for_the_format(tmp_path):
         assert f"long{suffix}" in one_sentence(error)
     images.save(tensor, tmp_path / "long.png")
     assert [path.name for path in tmp_path.iterdir()] == ["long.png"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float32])
+def test_check_converts_what_holds_the_same_picture(dtype):
+    image = torch.rand(1, 3, 20, 30).to(dtype)
+    assert torch.equal(images.check(image), image.float())
+
+
+@pytest.mark.parametrize("image, words", [
+    (None, "no tensor"), ("a.jpg", "no tensor"), (np.zeros((1, 3, 9, 9)), "no tensor"), ([1.0], "no tensor"),
+    (torch.rand(3, 9, 9), r"one picture \[1, 3, H, W\], not \[3, 9, 9\]"), (torch.rand(2, 3, 9, 9), "one picture"),
+    (torch.rand(1, 1, 9, 9), "one picture"), (torch.rand(1, 4, 9, 9), "one picture"), (torch.tensor(1.0), "one picture"),
+    (torch.rand(1, 3, 0, 9), "at least 1 pixels"), (torch.rand(1, 3, 4, 9), "at least 8 pixels"),
+    (torch.zeros(1, 3, 9, 9, dtype=torch.uint8), "floating-point"), (torch.zeros(1, 3, 9, 9, dtype=torch.bool), "floating-point"),
+    (torch.zeros(1, 3, 9, 9, dtype=torch.complex64), "floating-point"), (torch.rand(1, 3, 9, 9, requires_grad=True), "gradients"),
+    (torch.full((1, 3, 9, 9), float("nan")), "not numbers"), (torch.full((1, 3, 9, 9), float("inf")), "not numbers"),
+])
+def test_check_refuses_everything_else_in_one_sentence(image, words):
+    with pytest.raises(InputError, match=words):
+        images.check(image, "content", 1 if "at least 1" in words else 8)
