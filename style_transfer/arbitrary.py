@@ -15,6 +15,7 @@ from .options import Option, check
 LEVELS = (5, 4, 3, 2, 1)
 WCT_LEVELS = (4, 3, 2, 1)  # the default: from relu5_1, a sixteenth of the size, too little of the photograph comes back
 MULTIPLE = 16  # four poolings: sides are continued to a multiple of it and cut back
+PICTURE = "picture"  # stands for the pixels where others are layers
 SMALLEST = 16  # pixels; below, relu5_1 has no feature left to speak of
 
 
@@ -22,8 +23,7 @@ class Method(NamedTuple):
     """A way of arbitrary transfer."""
 
     title: str
-    layers: tuple  # of whose statistics a style consists
-    transforms: dict  # {layer: `transforms.adain` or `transforms.wct`}
+    transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
     decoders: Callable  # levels -> names of the decoders, in the order of their use
     paint: Callable  # (image, encoder, decoders, transfer) -> image
 
@@ -37,9 +37,13 @@ class EncodedStyle(NamedTuple):
 
 
 def _decode_once(image, encoder, decoders, transfer):
-    """All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5."""
+    """All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5.
+
+    Deviation: what AdaIN leaves of the photograph's hues, because it moves each channel by itself, is taken from the picture.
+    """
     features = devices.run(encoder, image, decoders[0].layers)
-    return devices.run(decoders[0], {layer: transfer(layer, f) for layer, f in features.items()}).float()
+    image = devices.run(decoders[0], {layer: transfer(layer, f) for layer, f in features.items()}).float()
+    return transfer(PICTURE, image)
 
 
 def _coarse_to_fine(image, encoder, decoders, transfer):
@@ -51,11 +55,11 @@ def _coarse_to_fine(image, encoder, decoders, transfer):
     return image
 
 
-_LAYERS = tuple(f"relu{level}_1" for level in LEVELS)
+_LAYERS = [f"relu{level}_1" for level in LEVELS]
 METHODS = {
-    "adain": Method("AdaIN", _LAYERS[1:], dict.fromkeys(_LAYERS[1:], transforms.adain), lambda levels: ["adain-decoder"],
-                    _decode_once),
-    "wct": Method("WCT", _LAYERS, dict.fromkeys(_LAYERS, transforms.wct),
+    "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
+                    lambda levels: ["adain-decoder"], _decode_once),
+    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct),
                   lambda levels: [f"wct-decoder-{level}" for level in levels], _coarse_to_fine),
 }
 OPTIONS = {
@@ -86,7 +90,8 @@ def encode(style, method="adain", device=None, decoder=None):
     check(OPTIONS, method=method)
     style = images.check(style, "style", SMALLEST).to(where, memory_format=torch.channels_last)
     encoder, _ = _networks(method, WCT_LEVELS, decoder, where)
-    features = devices.run(encoder, style, [n for n in METHODS[method].layers if n in encoder.layers])
+    features = devices.run(encoder, style, [n for n in METHODS[method].transforms if n in encoder.layers])
+    features[PICTURE] = style
     return EncodedStyle(method, {n: transforms.statistics(f) for n, f in features.items()}, str(decoder or ""))
 
 

@@ -95,6 +95,18 @@ def wct(content, style):
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
+def palette(content, style):
+    """The symmetric map that gives the style's mean and covariance, but increases nothing: colours go, none are invented.
+
+    The linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) (Pitie and Kokaram 2007, "The linear
+    Monge-Kantorovitch linear colour mapping"), its eigenvalues limited to 1. content, style: `Statistics` of pictures.
+    """
+    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
+    gains, vectors = torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
+    matrix = (vectors * gains.clamp_max(1)[:, None]) @ vectors.mT
+    return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
+
+
 def blend(maps, weights, alpha=1.0):
     """alpha sum_k w_k (M_k f + b_k) + (1 - alpha) f as one `Affine` map; Huang and Belongie 2017, equations 14 and 15."""
     matrix, offset = (sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*maps))

@@ -88,6 +88,47 @@ def test_masks_say_which_style_goes_where(method, photo, painting, painting_2):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("width, edge", [(97, 80), (100, 33)])
+def test_the_edge_is_where_the_masks_is(method, width, edge, photo):
+    """Weights on the padded canvas, at the size of the features, against the mask by hand; its own size does not matter."""
+    content = photo[..., :50, :width]
+    for scale in (1, 3):
+        mask = torch.zeros(1, 1, 50 * scale, width * scale)
+        mask[..., :edge * scale] = 1
+        regions = arbitrary._regions([mask, 1 - mask], content, 2, "cpu")
+        assert regions.shape == (2, 1, 64, -(-width // 16) * 16)
+        assert float(regions[0, 0, 25, edge - 1]) > 0.6 > 0.4 > float(regions[0, 0, 25, edge])
+    black, white = torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)
+    out = arbitrary.stylize(content, [black, white], method=method, masks=[mask, 1 - mask]).mean((1, 2))[0]
+    steps = (out[edge - 10:edge + 10].diff()).argmax()
+    assert abs(int(steps) - 9) <= 3 and out[:edge - 12].max() < 0.3 < 0.7 < out[edge + 12:].min()
+
+
+@pytest.mark.parametrize("masks, words", [
+    ([torch.ones(1, 1, 8, 8)], "2 styles need a list of 2 masks"), ([None, None], "not NoneType"),
+    ([torch.ones(1, 3, 8, 8)] * 2, r"\[1, 1, H, W\].*not \[1, 3, 8, 8\]"), ([torch.ones(8, 8)] * 2, r"not \[8, 8\]"),
+    ([torch.ones(1, 1, 0, 8)] * 2, "mask"), ([torch.full((1, 1, 8, 8), float("nan"))] * 2, "not numbers"),
+    ("ab", "list of 2 masks"),
+])
+def test_a_wrong_mask_is_one_sentence(masks, words, photo, painting):
+    with pytest.raises(st.InputError, match=words):
+        arbitrary.stylize(photo, [painting, painting], masks=masks)
+
+
+def test_a_drawing_leaves_no_hue(photo, painting):
+    drawing = painting.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    out = arbitrary.stylize(photo, [drawing])
+    chroma = (out - out.mean(1, keepdim=True)).abs().mean()
+    assert chroma < 0.1 * (photo - photo.mean(1, keepdim=True)).abs().mean()
+
+
+def test_encoding_on_one_device_and_stylising_on_another(photo, painting):
+    """What is kept of a style lies on the CPU, wherever it was computed."""
+    for statistics in arbitrary.encode(painting, "wct").statistics.values():
+        assert statistics.mean.device.type == statistics.root.device.type == "cpu"
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("height, width", [(16, 16), (17, 61), (100, 33), (16, 400)])
 def test_sizes_that_are_no_multiples_of_8(method, height, width, painting):
     content = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))

@@ -704,8 +704,8 @@ def test_check_converts_what_holds_the_same_picture(dtype):
     (torch.rand(3, 9, 9), r"one picture \[1, 3, H, W\], not \[3, 9, 9\]"), (torch.rand(2, 3, 9, 9), "one picture"),
     (torch.rand(1, 1, 9, 9), "one picture"), (torch.rand(1, 4, 9, 9), "one picture"), (torch.tensor(1.0), "one picture"),
     (torch.rand(1, 3, 0, 9), "at least 1 pixels"), (torch.rand(1, 3, 4, 9), "at least 8 pixels"),
-    (torch.zeros(1, 3, 9, 9, dtype=torch.uint8), "floating-point"), (torch.zeros(1, 3, 9, 9, dtype=torch.bool), "floating-point"),
-    (torch.zeros(1, 3, 9, 9, dtype=torch.complex64), "floating-point"), (torch.rand(1, 3, 9, 9, requires_grad=True), "gradients"),
+    (torch.zeros(1, 3, 9, 9, dtype=torch.uint8), "floating-point"), (torch.zeros(1, 3, 9, 9).bool(), "floating-point"),
+    (torch.zeros(1, 3, 9, 9).cfloat(), "floating-point"), (torch.rand(1, 3, 9, 9, requires_grad=True), "gradients"),
     (torch.full((1, 3, 9, 9), float("nan")), "not numbers"), (torch.full((1, 3, 9, 9), float("inf")), "not numbers"),
 ])
 def test_check_refuses_everything_else_in_one_sentence(image, words):

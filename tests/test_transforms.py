@@ -115,7 +115,8 @@ def test_an_affine_map_by_hand():
     f, matrix, offset = features(3, 7, 5), torch.randn(3, 3), torch.randn(3)
     expected = torch.einsum("ij,njhw->nihw", matrix, f) + offset.view(1, 3, 1, 1)
     for memory in (torch.contiguous_format, torch.channels_last):
-        assert torch.allclose(transforms.apply((matrix[None], offset[None]), f.contiguous(memory_format=memory)), expected, atol=1e-4)
+        found = transforms.apply((matrix[None], offset[None]), f.contiguous(memory_format=memory))
+        assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_wct_of_a_picture_with_itself_is_itself():
@@ -147,6 +148,22 @@ def test_wct_of_a_rank_deficient_style_has_its_covariance():
     style = torch.cat([basis, basis * 2, basis.flip(1)], 1)  # six channels, rank two
     out = wct(features(6, 20, 20, seed=1), style)
     assert torch.allclose(covariance(out), covariance(style), rtol=2e-2, atol=2e-2 * float(covariance(style).abs().max()))
+
+
+def test_palette_takes_hues_away_and_invents_none():
+    generator = torch.Generator().manual_seed(0)
+    colourful = torch.rand(1, 3, 30, 40, generator=generator)
+    grey = torch.rand(1, 1, 20, 20, generator=generator).expand(1, 3, 20, 20)
+
+    def recolour(content, style):
+        return transforms.apply(transforms.palette(transforms.statistics(content), transforms.statistics(style)), content)
+    out = recolour(colourful, grey)
+    assert (out - out.mean(1, keepdim=True)).abs().max() < 0.02  # a drawing's palette: no hue is left
+    assert torch.allclose(out.mean((2, 3)), grey.mean((2, 3)), atol=1e-3)
+    dull = recolour(0.5 + 0.1 * (colourful - 0.5), colourful)  # a wider palette does not blow up what is there
+    assert dull.std() < 0.12 * colourful.std()
+    wide, narrow = colourful, 0.5 + 0.5 * (colourful.flip(3) - 0.5)
+    assert torch.allclose(covariance(recolour(wide, narrow)), covariance(narrow), rtol=0.05, atol=1e-3)
 
 
 def test_weights():
