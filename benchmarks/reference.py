@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from style_transfer.transforms import coloring, wct
+from style_transfer import transforms
 
 ENCODER = ("conv0", "conv11", "conv12", "pool", "conv21", "conv22", "pool", "conv31", "conv32", "conv33", "conv34", "pool",
            "conv41", "conv42", "conv43", "conv44", "pool", "conv51")
@@ -49,6 +49,7 @@ class Reference:
         """WCT over all five levels, from the deepest."""
         image = content
         for level in (5, 4, 3, 2, 1):
-            f = self.encode(image, level)
-            image = self.decode(alpha * wct(f, coloring(self.encode(style, level))) + (1 - alpha) * f, level).clamp(0, 1)
+            f, s = self.encode(image, level), self.encode(style, level)
+            transform = transforms.wct(transforms.statistics(f), transforms.statistics(s))
+            image = self.decode(transforms.apply(transforms.blend([transform], [1.0], alpha), f), level).clamp(0, 1)
         return image

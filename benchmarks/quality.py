@@ -1,0 +1,262 @@
+"""How far stylised pictures are from their style and from their photograph, in features of VGG-19.
+
+    python -m benchmarks.quality OUTPUTS [OUTPUTS ...] --contents DIR --styles DIR [--json FILE] [--curve FILE.png]
+
+OUTPUTS are folders of pictures named CONTENT__STYLE.png or .jpg after the files of --contents and --styles; a blend is named
+CONTENT__STYLE+STYLE.png and has the mean of its distances to each style. A picture is measured at its content's size, a style
+at its own, both scaled to 512 px on the long side (Lanczos). The distances have no unit: they are relative to the energy of
+what is compared with, 0 where the features agree, and lower is closer.
+
+    style    mean over relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of
+             (|mu_o - mu_s|^2 + |sigma_o - sigma_s|^2) / (|mu_s|^2 + |sigma_s|^2), mu and sigma being the channels' means
+             and (unbiased) standard deviations over all positions, o the output and s the style
+    gram     mean over the same layers of |G_o - G_s|^2 / |G_s|^2, G = F F^T / (H W)
+    content  mean over relu3_4, relu4_1 of the mean squared difference of output and content, each channel being
+             normalised to mean 0 and deviation 1 first: 0 for the photograph itself, 2 for features that have nothing to do
+             with it
+    lpips    with --lpips: LPIPS of output and content (Zhang et al. 2018, SqueezeNet; `pip install lpips`)
+
+Means over pairs. VGG-19 comes from the Hub, once, by byte ranges, or from a file; a file that ends before relu5_1 (Oxford's to
+relu3_4) leaves the deeper layers out, unless --compact-teacher names Collaborative Distillation's encoder 5, which then serves
+for them. Figures of different networks do not compare: the output says which layer is whose.
+"""
+
+import argparse
+import json
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import style_transfer as st
+from benchmarks import curve
+from style_transfer.errors import InputError, StyleTransferError
+from style_transfer.losses import gram_matrix
+from training import teachers
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYERS = ("relu3_4", "relu4_1")
+LAYERS = tuple(sorted({*STYLE_LAYERS, *CONTENT_LAYERS}))
+SIZE = 512  # long side, pixels
+METRICS = ("style", "gram", "content", "lpips")
+
+
+def picture(path, size=None):
+    """[1, 3, H, W] of a file, at size (H, W) or with SIZE as long side."""
+    image = st.images.to_pil(st.load(path))
+    height, width = size or st.images.fit(image.height, image.width, SIZE)
+    return st.images.from_pil(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def statistics(features):
+    """{layer: (means and deviations [2 C], Gram matrix [C, C])} of feature maps {layer: [1, C, H, W]}."""
+    return {name: (torch.cat((f.mean((0, 2, 3)), f.std((0, 2, 3)))), gram_matrix(f)[0]) for name, f in features.items()}
+
+
+def normalized(f):
+    """Feature maps [1, C, H, W] with mean 0 and deviation 1 in every channel."""
+    return (f - f.mean((2, 3), keepdim=True)) / (f.std((2, 3), keepdim=True) + 1e-5)
+
+
+def _relative(x, y):
+    return float((x - y).square().sum() / y.square().sum())
+
+
+def _mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def style_distances(output, style):
+    """(style, gram) between two of what `statistics` gives, over the layers of `style`."""
+    return tuple(_mean(_relative(output[name][i], style[name][i]) for name in style) for i in (0, 1))
+
+
+def content_distance(output, content):
+    """content between feature maps and normalised ones, over the layers of `content`."""
+    return _mean(float((normalized(output[name]) - f).square().mean()) for name, f in content.items())
+
+
+class Extractor:
+    """Features of the layers above from VGG-19, and from a second network where the first one ends before them.
+
+    vgg19: a file, or "hub"; compact: the file of Collaborative Distillation's encoder 5. `name` says which layer is whose.
+    Raises InputError for files that do not hold what they should, HubError where the Hub cannot be read.
+    """
+
+    def __init__(self, vgg19="hub", compact=None):
+        self.parts, self.styles, self.contents = [], {}, {}
+        names, missing = [], LAYERS
+        for title, read, path in (("VGG-19", teachers.vgg19, vgg19),
+                                  ("encoder 5", teachers.collaborative_distillation, compact)):
+            if path is None or not missing:
+                continue
+            try:
+                network = read(path)
+            except StyleTransferError:
+                raise
+            except Exception as error:  # readers of weights meet foreign files with errors of any class
+                raise InputError(f"{path} does not hold {title} ({type(error).__name__}): name another file.") from error
+            layers = [name for name in missing if name in network.layers]
+            if layers:
+                self.parts.append((network, layers))
+                names.append(f"{title} ({Path(path).stem if path != 'hub' else 'ImageNet'}): {', '.join(layers)}")
+            missing = [name for name in missing if name not in layers]
+        self.style_layers, self.content_layers = ([n for n in layers if n not in missing]
+                                                  for layers in (STYLE_LAYERS, CONTENT_LAYERS))
+        if not self.style_layers or not self.content_layers:
+            raise InputError(f"{vgg19} ends before relu3_4: give --compact-teacher as well, or another file.")
+        self.name = "; ".join(names) + (f"; without {', '.join(missing)}" if missing else "")
+
+    @torch.inference_mode()
+    def __call__(self, image):
+        """{layer: [1, C, H', W']} of [1, 3, H, W], in float32."""
+        return {name: f for network, layers in self.parts for name, f in network(image, layers).items()}
+
+    def statistics(self, features):
+        """What `style_distances` compares."""
+        return statistics({name: features[name] for name in self.style_layers})
+
+    def style(self, path):
+        """The statistics of a style's file, computed once."""
+        if path not in self.styles:
+            self.styles[path] = self.statistics(self(picture(path)))
+        return self.styles[path]
+
+    def content(self, path):
+        """(picture, its normalised features) of a photograph's file, computed once."""
+        if path not in self.contents:
+            image = picture(path)
+            features = self(image)
+            self.contents[path] = image, {name: normalized(features[name]) for name in self.content_layers}
+        return self.contents[path]
+
+
+class Lpips:
+    """LPIPS with SqueezeNet. squeezenet: a file of torchvision's weights; None: torchvision's own, fetched once.
+
+    Raises InputError, one sentence, when the package or the weights cannot be had.
+    """
+
+    def __init__(self, squeezenet=None):
+        try:
+            from lpips import LPIPS
+        except ImportError:
+            raise InputError("LPIPS needs its package: pip install -r benchmarks/requirements.txt.") from None
+        try:
+            with warnings.catch_warnings():  # lpips calls torchvision by an old name
+                warnings.simplefilter("ignore")
+                self.network = LPIPS(net="squeeze", pnet_rand=squeezenet is not None, verbose=False).eval()
+        except OSError as error:
+            raise InputError(f"LPIPS cannot be had: torchvision's SqueezeNet is not here and cannot be fetched ({error}): "
+                             "name its file with --squeezenet.") from None
+        if squeezenet is not None:
+            own = self.network.net.state_dict()  # slice2.3.squeeze.weight is torchvision's features.3.squeeze.weight
+            try:
+                state = load_file(squeezenet) if Path(squeezenet).suffix == ".safetensors" else torch.load(
+                    squeezenet, map_location="cpu", weights_only=True)
+                self.network.net.load_state_dict({key: state[f"features.{key.partition('.')[2]}"].float() for key in own})
+            except Exception as error:  # as above
+                raise InputError(f"{squeezenet} does not hold torchvision's SqueezeNet 1.1 ({type(error).__name__}): "
+                                 "name another file.") from error
+
+    @torch.inference_mode()
+    def __call__(self, output, content):
+        return float(self.network(output, content, normalize=True))
+
+
+def by_stem(folder):
+    """{stem: path} of a folder's pictures."""
+    return {path.stem: path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in st.images.SUFFIXES}
+
+
+def measure(folders, contents, styles, extractor, lpips=None, progress=print):
+    """{folder's name: [{"pair", "style", "gram", "content"[, "lpips"]}, ...]} for every picture CONTENT__STYLE there is.
+
+    contents, styles: folders. Raises InputError for a folder without pairs and for pairs of unknown pictures.
+    """
+    contents, styles, results = by_stem(contents), by_stem(styles), {}
+    for folder in map(Path, folders):
+        rows = []
+        for pair, path in by_stem(folder).items():
+            content, _, names = pair.partition("__")
+            names = names.split("+") if names not in styles else [names]
+            if content not in contents or not set(names) <= set(styles):
+                raise InputError(f"{path}: no file of the contents and styles has these names; "
+                                 "outputs are named CONTENT__STYLE.png.")
+            image, target = extractor.content(contents[content])
+            output = picture(path, image.shape[2:])
+            features = extractor(output)
+            own = extractor.statistics(features)
+            to_styles = [style_distances(own, extractor.style(styles[name])) for name in names]
+            row = {"pair": pair, "style": _mean(d[0] for d in to_styles), "gram": _mean(d[1] for d in to_styles),
+                   "content": content_distance(features, target)}
+            if lpips:
+                row["lpips"] = lpips(output, image)
+            rows.append(row)
+        if not rows:
+            raise InputError(f"There is no picture in {folder}.")
+        results[folder.name] = rows
+        progress(line(folder.name, rows, len(contents) * len(styles)))
+    return results
+
+
+def mean(rows):
+    """{metric: mean over rows}."""
+    return {name: _mean(row[name] for row in rows) for name in METRICS if name in rows[0]}
+
+
+def line(name, rows, total):
+    """A line of the printed table."""
+    return f"{name:24s} {f'{len(rows)} of {total}':>11s}" + "".join(f" {value:8.4f}" for value in mean(rows).values())
+
+
+def options(parser):
+    """What chooses the networks, for every command that measures."""
+    parser.add_argument("--vgg19", default="hub", help="VGG-19's weights in torchvision's key names; default: from the Hub")
+    parser.add_argument("--compact-teacher", type=Path,
+                        help="Collaborative Distillation's encoder 5, for the layers that --vgg19 does not reach")
+    parser.add_argument("--lpips", action="store_true", help="LPIPS as well")
+    parser.add_argument("--squeezenet", type=Path, help="torchvision's SqueezeNet 1.1 for --lpips; default: fetched once")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("outputs", type=Path, nargs="+")
+    p.add_argument("--contents", type=Path, required=True)
+    p.add_argument("--styles", type=Path, required=True)
+    p.add_argument("--json", type=Path, help="write means and all pairs to this file")
+    p.add_argument("--curve", type=Path, help="draw style over content distance to this picture, a line for each METHOD whose "
+                                              "folders are named METHOD-ALPHA, a point for every other folder")
+    options(p)
+    a = p.parse_args()
+    for folder in (a.contents, a.styles, *a.outputs):
+        if not folder.is_dir():
+            p.error(f"there is no folder {folder}")
+    if len({folder.name for folder in a.outputs}) < len(a.outputs):
+        p.error("two folders of outputs have the same name")
+    try:
+        extractor = Extractor(a.vgg19, a.compact_teacher)
+        lpips = Lpips(a.squeezenet) if a.lpips else None
+        print(f"{extractor.name}; {SIZE} px\n{'':24s} {'pairs':>11s}"
+              + "".join(f" {name:>8s}" for name in METRICS[:4 if lpips else 3]))
+        results = measure(a.outputs, a.contents, a.styles, extractor, lpips, lambda text: print(text, flush=True))
+    except StyleTransferError as error:
+        sys.exit(str(error))
+    if a.json:
+        a.json.write_text(json.dumps({"features": extractor.name, "size": SIZE, "folders": {
+            name: {"mean": mean(rows), "pairs": rows} for name, rows in results.items()}}, indent=1) + "\n")
+    if a.curve:
+        points = []
+        for name, rows in results.items():
+            method, alpha = re.fullmatch(r"(.+?)(?:-([01](?:\.\d+)?))?", name).groups()
+            points.append({"title": method, "alpha": alpha and float(alpha), **mean(rows)})
+        curve.draw(points).save(a.curve)
+
+
+if __name__ == "__main__":
+    main()
