@@ -28,7 +28,22 @@ def _overlap(a, b):
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def draw(points, heading="Style over content distance (lower is better in both)"):
+def _dot(canvas, x, y, radius, color):
+    """Draws a mark and returns its box."""
+    box = (x - radius, y - radius, x + radius, y + radius)
+    canvas.ellipse(box, color, "white", 2 * SCALE)
+    return box
+
+
+def _around(x, y):
+    """Places for a text near a point, the best first: (position, anchor)."""
+    near, far = 9 * SCALE, 16 * SCALE
+    return [((x + near, y - near), "lb"), ((x - near, y + near), "rt"), ((x + near, y + near), "lt"),
+            ((x - near, y - near), "rb"), ((x + far, y), "lm"), ((x - far, y), "rm"), ((x, y - far), "mb"),
+            ((x, y + far), "mt")]
+
+
+def draw(points, heading="Style over content distance; lower is better in both, numbers are alphas"):
     """Draw points {"title", "style", "content", "alpha": number or None}: a PIL image.
 
     Points of one title are joined in the order of their alphas, which stand beside them; a title of one point is a mark.
@@ -62,31 +77,26 @@ def draw(points, heading="Style over content distance (lower is better in both)"
     methods = {}
     for point in points:
         methods.setdefault(point["title"], []).append(point)
-    taken, texts = [], []
-    for (title, rows), color in zip(methods.items(), COLORS * len(methods)):
+    taken, texts = [], []  # boxes where nothing may be written; (place, text, color)
+    legend = (WIDTH - RIGHT) * SCALE - max(canvas.textlength(title, font(18)) for title in methods)
+    for number, ((title, rows), color) in enumerate(zip(methods.items(), COLORS * len(methods))):
         rows = sorted(rows, key=lambda p: (p["alpha"] is None, p["alpha"]))
         places = [place(p["content"], p["style"]) for p in rows]
         if len(places) > 1:
             canvas.line(places, color, 3 * SCALE, joint="curve")
         radius = (6 if len(places) > 1 else 9) * SCALE
         for x, y in places:
-            canvas.ellipse([x - radius, y - radius, x + radius, y + radius], color, "white", 2 * SCALE)
-            taken.append((x - radius, y - radius, x + radius, y + radius))
-        named = len(rows) // 2  # the title stands beside the middle of a curve
-        for number, (row, at) in enumerate(zip(rows, places)):
-            if len(rows) > 1:
-                texts.append((at, f"{row['alpha']:g}", font(15), color))
-            if number == named:
-                alpha = f" (α {row['alpha']:g})" if len(rows) == 1 and row["alpha"] is not None else ""
-                texts.append((at, title + alpha, font(20), color))
-    for (x, y), text, used, color in sorted(texts, key=lambda t: t[2].size):
-        gap = 10 * SCALE
-        corners = [(x + gap, y - gap, "lb"), (x - gap, y + gap, "rt"), (x + gap, y + gap, "lt"), (x - gap, y - gap, "rb"),
-                   (x + 2.5 * gap, y - 2.5 * gap, "lb"), (x + 2.5 * gap, y, "lm"), (x - 2.5 * gap, y, "rm"),
-                   (x - 2.5 * gap, y + 2.5 * gap, "rt"), (x, y - 3 * gap, "mb"), (x, y + 3 * gap, "mt")]
-        boxes = [(canvas.textbbox((cx, cy), text, used, anchor=anchor), (cx, cy), anchor) for cx, cy, anchor in corners]
-        inside = [b for b in boxes if b[0][0] > LEFT * SCALE and b[0][2] < (WIDTH - 4) * SCALE] or boxes
-        box, at, anchor = next((b for b in inside if not any(_overlap(b[0], other) for other in taken)), inside[0])
+            taken.append(_dot(canvas, x, y, radius, color))
+        for (xa, ya), (xb, yb) in zip(places, places[1:]):  # a line is many small boxes
+            steps = [(xa + (xb - xa) * i / 40, ya + (yb - ya) * i / 40) for i in range(41)]
+            taken += [(x - SCALE, y - SCALE, x + SCALE, y + SCALE) for x, y in steps]
+        texts += [(at, f"{row['alpha']:g}", color) for row, at in zip(rows, places) if row["alpha"] is not None]
+        _dot(canvas, legend - 20 * SCALE, (TOP + 12 + 28 * number) * SCALE, radius, color)
+        canvas.text((legend, (TOP + 12 + 28 * number) * SCALE), title, color, font(18), anchor="lm",
+                    stroke_width=3 * SCALE, stroke_fill="white")
+    for (x, y), text, color in texts:
+        boxes = [(canvas.textbbox(at, text, font(15), anchor=anchor), at, anchor) for at, anchor in _around(x, y)]
+        box, at, anchor = min(boxes, key=lambda b: sum(_overlap(b[0], other) for other in taken))  # the first of the best
         taken.append(box)
-        canvas.text(at, text, color, used, anchor=anchor, stroke_width=3 * SCALE, stroke_fill="white")
+        canvas.text(at, text, color, font(15), anchor=anchor, stroke_width=2 * SCALE, stroke_fill="white")
     return image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)

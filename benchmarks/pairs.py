@@ -4,7 +4,7 @@
 
 Several alphas make several folders, OUTPUT-ALPHA. --blend takes each style half and half with the next one, for
 OUTPUT/CONTENT__STYLE+STYLE.png. With --method fixed a style is the network that has the painting's file name; "unchanged"
-copies the photographs, "reference" is WCT on Collaborative Distillation's networks.
+gives the photographs as they are, "reference" is WCT on Collaborative Distillation's networks.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def blends(contents, styles):
 def make(pairs, output, paint, size=SIZE, keep=False):
     """Paint pairs (content, styles) of paths into a folder. Returns the seconds of painting and the number of pictures.
 
-    keep: leave pictures that are there already, so that what was interrupted goes on.
+    size: long side of contents and styles in pixels, None = their own. keep: leave pictures that are there
+    already, so that what was interrupted goes on.
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,8 @@ def main():
     try:
         for alpha in a.alpha:
             output = a.output if len(a.alpha) == 1 else a.output.with_name(f"{a.output.name}-{alpha:g}")
-            seconds, made = make(choose(contents, styles), output, painter(a.method, alpha, a.beta, a.reference), a.size)
+            paint = painter(a.method, alpha, a.beta, a.reference)
+            seconds, made = make(choose(contents, styles), output, paint, None if a.method == "unchanged" else a.size)
             print(f"{output}: {made} pictures, {seconds / max(made, 1):.2f} s each", flush=True)
     except StyleTransferError as error:
         sys.exit(str(error))

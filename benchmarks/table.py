@@ -85,7 +85,7 @@ def measure_quality(a, folder, extractor, lpips):
     rows = []
     for name, alpha, chosen, paint in jobs:
         output = folder / (name if alpha is None else f"{name}-{alpha:g}")
-        pairs.make(chosen, output, paint, keep=True)
+        pairs.make(chosen, output, paint, None if name == "unchanged" else pairs.SIZE, keep=True)
         rows.append((name, alpha, output))
     names = {f"{content.stem}__{style.stem}" for content, (style,) in six}
 
@@ -110,7 +110,7 @@ def measure_fixed(a, folder, extractor, lpips):
             print(f"{entry.title} is left out: there is no {entry.name} in {a.paintings}.")
             continue
         means, full = [], MULTIMODAL_SIZE if entry.family == "multimodal" else pairs.SIZE
-        for method, size in (("fixed", full), ("unchanged", pairs.SIZE)):
+        for method, size in (("fixed", full), ("unchanged", None)):
             output = folder / method / entry.name
             pairs.make(pairs.every(contents, [paintings[entry.name]]), output, pairs.painter(method), size, keep=True)
             means.append(quality.mean(measured(output, a.contents, a.paintings, extractor, lpips)))
@@ -241,7 +241,8 @@ def table_headlines(figures):
                          f"full width, trained on COCO: {', '.join(other)}" if other else ""])
     for row in figures["speed"]["rows"]:
         what, size, beside = re.fullmatch(r"(.+), (\d+ x \d+), (.+)", row["what"]).groups()
-        rows.append([f"{what}, {size}", f"{row['ours']:.2f} s", f"{beside}: {row['other']:.2f} s"])
+        if size.startswith("512") or what.startswith("Multimodal"):
+            rows.append([f"{what}, {size}", f"{row['ours']:.2f} s", f"{beside}: {row['other']:.2f} s"])
     return markdown(["what", "this project", "beside"], rows)
 
 

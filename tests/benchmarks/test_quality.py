@@ -28,7 +28,8 @@ def weights(tmp_path_factory):
     """Random weights laid out as Oxford's VGG-19 to relu3_4, and as Collaborative Distillation's encoder 5."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    save_file({k: v.contiguous() for k, v in VGG((2, 2, 4), VGG19["widths"][:3]).state_dict().items()}, folder / "vgg.safetensors")
+    oxford = VGG((2, 2, 4), VGG19["widths"][:3])
+    save_file({k: v.contiguous() for k, v in oxford.state_dict().items()}, folder / "vgg.safetensors")
     compact = VGG(**COMPACT)
     state = {f"conv{name[4]}{name[6]}.{kind}": getattr(compact.features[index], kind).contiguous()
              for index, name in compact.plan if name != "pool" for kind in ("weight", "bias")}
@@ -102,7 +103,8 @@ def test_what_is_the_photograph_or_the_painting_is_at_no_distance(folders, extra
     st.save(painting, folders / "contents" / "itself.png")
     (folders / "same").mkdir()
     st.save(painting, folders / "same" / "itself__one.png")
-    assert quality.mean(measure(folders, extractor, "same")["same"]) == pytest.approx(dict(style=0, gram=0, content=0), abs=1e-6)
+    mean = quality.mean(measure(folders, extractor, "same")["same"])
+    assert mean == pytest.approx(dict(style=0, gram=0, content=0), abs=1e-6)
     assert measure(folders, extractor, "outputs")["outputs"][0]["content"] == pytest.approx(0, abs=1e-6)
 
 
