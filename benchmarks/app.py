@@ -10,6 +10,7 @@ profiler's own cost falls on what has many small calls, mostly the rest, so that
 import argparse
 import contextlib
 import cProfile
+import functools
 import pstats
 import statistics
 import time
@@ -34,7 +35,8 @@ def call(photo, style, method, size):
 def _inside(stats, belongs):
     """Seconds in functions (file, line, name) that belong to a group, counted where the group is entered from outside."""
     return sum(cumulative for function, (*_, callers) in stats.items() if belongs(*function)
-               for caller, (*_, cumulative) in callers.items() if not belongs(*caller))
+               for caller, (*_, cumulative) in callers.items()  # functools stands between a property and who reads it
+               if not belongs(*caller) and caller[0] != functools.__file__)
 
 
 def shares(profile, seconds):

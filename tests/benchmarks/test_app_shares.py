@@ -33,9 +33,10 @@ def test_a_network_in_a_network_counts_once():
 
 
 def test_transforms_count_once_though_they_call_each_other():
-    features, profile = torch.rand(1, 64, 64, 64), cProfile.Profile()
+    features, profile = torch.rand(1, 256, 128, 128), cProfile.Profile()
     start = time.perf_counter()
     profile.enable()
-    transforms.apply(transforms.wct(transforms.statistics(features), transforms.statistics(features)), features)
+    for _ in range(3):
+        transforms.apply(transforms.wct(transforms.statistics(features), transforms.statistics(features)), features)
     profile.disable()
-    assert 0.5 < app.shares(profile, time.perf_counter() - start)["transforms"] <= 1.001
+    assert 0.8 < app.shares(profile, time.perf_counter() - start)["transforms"] <= 1.001
