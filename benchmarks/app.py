@@ -33,10 +33,12 @@ def call(photo, style, method, size):
 
 
 def _inside(stats, belongs):
-    """Seconds in functions (file, line, name) that belong to a group, counted where the group is entered from outside."""
-    return sum(cumulative for function, (*_, callers) in stats.items() if belongs(*function)
-               for caller, (*_, cumulative) in callers.items()  # functools stands between a property and who reads it
-               if not belongs(*caller) and caller[0] != functools.__file__)
+    """Seconds in functions (file, line, name) that belong to a group, without what the group calls of itself."""
+    def within(caller):
+        return belongs(*caller) or caller[0] == functools.__file__  # which stands between a property and who reads it
+
+    return sum(total - sum(row[3] for caller, row in callers.items() if within(caller))
+               for function, (*_, total, callers) in stats.items() if belongs(*function))
 
 
 def shares(profile, seconds):
