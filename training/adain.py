@@ -8,78 +8,92 @@ instance-normalised features (AdaIN changes nothing else, so t and the content h
 and each layer's style loss is relative to the style's own energy.
 """
 
-import argparse
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 from style_transfer import checkpoints
+from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain
 from training import loop, teachers
-from training.data import Pictures
-from training.johnson import outside
-from training.losses import CONTENT_LAYERS, STYLE_LAYERS, content_loss, gram_loss, statistics, style_loss
+from training.losses import (
+    CONTENT_LAYERS,
+    RANGE,
+    STYLE_LAYERS,
+    gram_loss,
+    moment_loss,
+    normalized_content_loss,
+    range_penalty,
+    style_statistics,
+)
 from training.precondition import Preconditioned, whitening
+
+HELD_OUT = 32  # pictures of each kind
+VALIDATION = (16, 240)  # crops of these, pixels
+PAINTED = 0.8  # part of the steps whose styles are paintings; photographs as styles add palettes
+SCALE, JITTER = (1.0, 1.5), 0.2  # of the style's crops, whose strokes are to be seen; and of their colours, for more palettes
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--photos", type=Path, nargs="+", required=True)
-    p.add_argument("--paintings", type=Path, nargs="+", required=True)
-    p.add_argument("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
-    p.add_argument("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors")
-    p.add_argument("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
-    p.add_argument("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
-    p.add_argument("--judge-share", type=float, default=0.125, help="that part of the batch")
-    p.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
-    p.add_argument("--style-weight", type=float, default=100.0, help="lambda")
-    p.add_argument("--gram-weight", type=float, default=10.0, help="of Gram matrices beside means and deviations")
-    p.add_argument("--identity-weight", type=float, default=50.0, help="of a picture stylised by itself, against itself")
-    p.add_argument("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
-    loop.arguments(p, steps=8000, learning_rate=1e-3, batch=8, crop=176, run="runs/adain")
+    p = loop.parser("adain", __doc__, steps=8000, learning_rate=1e-3, batch=8, crop=176, run_folder="runs/adain")
+    add = p.add_argument
+    add("--photos", type=Path, nargs="+", required=True)
+    add("--paintings", type=Path, nargs="+", required=True)
+    add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
+    add("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors", help="a decoder from relu4_1")
+    add("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
+    add("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
+    add("--loss-networks-share", type=loop.number(), default=0.125, help="that part of the batch")
+    add("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
+    add("--style-weight", type=loop.number(), default=100.0, help="lambda")
+    add("--gram-weight", type=loop.number(), default=10.0, help="of Gram matrices beside means and deviations")
+    add("--identity-weight", type=loop.number(), default=50.0, help="of a picture stylised by itself, against itself")
+    add("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
     a = p.parse_args()
+    run = loop.Run(a, smallest=2)  # one picture of each process is stylised by itself
 
-    accelerator = loop.accelerator(a.run, a)
-    where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
-    torch.manual_seed(a.seed)
-    photos, held_out_photos = Pictures(*a.photos, device=where, share=share).split(32)
-    paintings, held_out_paintings = Pictures(*a.paintings, device=where, share=share).split(32)
-    test = (held_out_photos.crops(16, 240, loop.seeded(1, 0), share=(0, 1)),
-            held_out_paintings.crops(16, 240, loop.seeded(2, 0), share=(0, 1)))
-    encoder = checkpoints.load(a.encoder, where)
+    encoder = checkpoints.load(a.encoder, run.device)
     decoder = Decoder(4, encoder.depths, encoder.widths, skips=not a.no_skips)
-    decoder.load_state_dict(checkpoints.load(a.start).state_dict(), strict=False)  # the joins are new, and start at 0
+    start = checkpoints.load(a.start)
+    if getattr(start, "level", None) != decoder.level:
+        raise InputError(f"--start {a.start} is no decoder from relu4_1: name one that training.decoders made.")
+    loop.load_state(decoder, start.state_dict(), a.start, strict=False)  # the joins are new, and start at 0
+    loss_networks = [teachers.vgg19(a.vgg19, run.device)] if a.vgg19 else []
+    loss_networks += [teachers.collaborative_distillation(a.compact_teacher, run.device)] if a.compact_teacher else []
+    photos, test_photos = run.pictures(a.photos, HELD_OUT)
+    paintings, test_paintings = run.pictures(a.paintings, HELD_OUT)
+    test = test_photos.fixed(*VALIDATION, 1), test_paintings.fixed(*VALIDATION, 2)
     with torch.no_grad():
-        features = encoder(photos.crops(32, a.crop, loop.seeded(3, 0), share=(0, 1)), decoder.layers)
+        features = encoder(photos.fixed(32, a.crop, 3), decoder.layers)
     decoder = Preconditioned(decoder, {n: whitening(f) for n, f in features.items()})
-    decoder = decoder.to(where, memory_format=torch.channels_last)
-    judges = [teachers.vgg19(a.vgg19).to(where)] if a.vgg19 else []
-    judges += [teachers.collaborative_distillation(a.compact_teacher).to(where)] if a.compact_teacher else []
+    decoder = decoder.to(run.device, memory_format=torch.channels_last)
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
     def stylize(content, style):
-        return decoder({n: adain(content[n], style[n]) for n in features}).float()
+        return decoder({n: adain(content[n], style[n]) for n in decoder.decoder.layers}).float()
 
-    def judged(output, content, style):
-        """Losses in the judges' features: VGG-19's for the layers it has, the compact teacher's for the others."""
-        content_total, style_total, taken = output.new_zeros(()), output.new_zeros(()), set()
-        for judge in judges:
-            layers = [n for n in judge.layers if n in wanted and n not in taken and n != "relu3_4"]
+    def losses_elsewhere(output, content, style):
+        """Losses in other features: VGG-19's for the layers that it has, the compact teacher's for the rest."""
+        losses, taken = {"content elsewhere": output.new_zeros(()), "style elsewhere": output.new_zeros(())}, {"relu3_4"}
+        for network in loss_networks:
+            layers = [n for n in network.layers if n in wanted and n not in taken]
+            if not layers:
+                continue
             taken |= set(layers)
-            features = judge(output, layers)
+            features = network(output, layers)
             with torch.no_grad():
-                of_style = statistics(judge(style, layers), layers)
-            style_total = style_total + style_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
+                of_style = style_statistics(network(style, layers), layers)
+            losses["style elsewhere"] += moment_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
             if "relu4_1" in layers:
-                content_total = content_total + content_loss(features, judge(content, ["relu4_1"]))
-        return content_total, style_total
+                losses["content elsewhere"] += normalized_content_loss(features, network(content, ["relu4_1"]))
+        return losses
 
     def draw(rng):
         content = photos.crops(a.batch, a.crop, rng)
-        source = paintings if rng.random() < 0.8 else photos  # photographs as styles add palettes
-        return content, source.crops(a.batch, a.crop, rng, scale=(1.0, 1.5), jitter=0.2)
+        source = paintings if rng.random() < PAINTED else photos
+        return content, source.crops(a.batch, a.crop, rng, scale=SCALE, jitter=JITTER)
 
     def step(_, pictures, rng):
         content, style = pictures
@@ -87,41 +101,33 @@ def main():
         with torch.no_grad():
             of_content, of_style = encoder(content, wanted), encoder(style, wanted)
         output = stylize(of_content, of_style)
-        of_output, of_style = encoder(output, wanted), statistics(of_style, STYLE_LAYERS)
-        losses = {"content": content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
-                                          {n: of_content[n][1:] for n in CONTENT_LAYERS}),
-                  "style": style_loss(of_output, of_style), "gram": gram_loss(of_output, of_style),
+        of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
+        losses = {"content": normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
+                                                     {n: of_content[n][1:] for n in CONTENT_LAYERS}),
+                  "style": moment_loss(of_output, of_style), "gram": gram_loss(of_output, of_style),
                   "identity": F.mse_loss(output[:1], content[:1])}
         total = (losses["content"] + a.style_weight * losses["style"] + a.gram_weight * losses["gram"]
                  + a.identity_weight * losses["identity"])
-        if judges:
-            part = slice(1, 1 + max(1, round(len(content) * a.judge_share)))
-            losses["judged content"], losses["judged style"] = judged(output[part], content[part], style[part])
-            total = total + losses["judged content"] + a.style_weight * losses["judged style"]
-        total = total + 10 * outside(output)
-        return {"total": total, **losses}
+        if loss_networks:
+            part = slice(1, 1 + max(1, round(len(content) * a.loss_networks_share)))
+            losses |= losses_elsewhere(output[part], content[part], style[part])
+            total = total + losses["content elsewhere"] + a.style_weight * losses["style elsewhere"]
+        return {"total": total + RANGE * range_penalty(output), **losses}
 
     def validate():
         of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
         output = stylize(of_content, of_style).clamp(0, 1)
         of_output = encoder(output, wanted)
-        found = {"content": float(content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS})),
-                 "style": float(style_loss(of_output, statistics(of_style, STYLE_LAYERS)))}
-        if judges:
-            content, style = judged(output, *test)
-            found |= {"judged content": float(content), "judged style": float(style)}
-        return found, output[:4]
+        found = {"content": normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
+                 "style": moment_loss(of_output, style_statistics(of_style, STYLE_LAYERS))}
+        found |= losses_elsewhere(output, *test) if loss_networks else {}
+        return {name: float(value) for name, value in found.items()}, output[:4]
 
-    result = loop.train(accelerator, draw, step, {"decoder": decoder}, torch.optim.Adam(decoder.parameters(), a.learning_rate),
-                        steps=a.steps, run=a.run, schedule=lambda i: loop.cosine(i, a.steps), seed=a.seed, resume=a.resume,
-                        validate=validate, workers=max(photos.workers, paintings.workers), save_every=a.save_every)
-    if not accelerator.is_main_process:
-        return
-    checkpoints.save(a.output, decoder.fold(), name=a.output.stem, title="AdaIN decoder", family="adain", license="mit",
-                     encoder=checkpoints.fingerprint(encoder),
-                     trained_on=f"{len(photos)} photographs, {len(paintings)} paintings", command="python -m training.adain",
-                     device=str(where), **result)
+    phase = loop.Phase(step, torch.optim.Adam(decoder.parameters(), a.learning_rate), lambda i: loop.cosine(i, a.steps))
+    result = run.train(draw, [phase], {"decoder": decoder}, validate=validate, workers=max(photos.workers, paintings.workers))
+    run.save(a.output, decoder.fold(), result, title="AdaIN decoder", family="adain", license="mit",
+             encoder=checkpoints.fingerprint(encoder), trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
 
 
 if __name__ == "__main__":
-    loop.run(main)
+    loop.execute(main)

@@ -8,18 +8,34 @@ import numpy as np
 import psutil
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
+
+from style_transfer.errors import InputError
+from style_transfer.images import FORMATS
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+SHORT_SIDE = 272  # pixels: crops of 144 to 256 come out of it at several scales, and thousands of pictures fit in memory
+SMALLEST = 32  # pixels of a short side; below it a crop is enlarged blur, which teaches nothing
 ASPECT = 1.4  # of a usual picture, for the estimate of these bytes
+HELD_OUT = 110  # of the encoder's and its decoders' pictures; more than 50 of them are photographs
+READERS = 4  # threads that decode while a step is computed
+TRIES = 100  # files drawn in a row without one that can be read
+
+
+def seeded(seed, step):
+    """The generator of a step's random choices."""
+    return random.Random(f"{seed} {step}")
 
 
 def _decode(path, short_side):
+    """A picture, upright, as uint8 [3, H, W]; None where it is broken or below SMALLEST."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.draft("RGB", (short_side, short_side))
-            image = image.convert("RGB")
+            image = ImageOps.exif_transpose(image).convert("RGB")
     except Exception:  # Pillow raises many kinds
+        return None
+    if min(image.size) < SMALLEST:
         return None
     scale = short_side / min(image.size)
     if scale < 1:
@@ -35,34 +51,34 @@ def _room(device):
 
 
 class Pictures:
-    """All pictures of some folders (searched recursively).
+    """All pictures of some folders (searched recursively), upright.
 
     folders: paths; short_side: larger pictures are reduced to it, pixels; memory: bytes that they may take (default: half
-    of what is free), else they are read from their files each time. device: where the decoded ones lie.
-    share: (number of this process, number of processes). Broken files are skipped and counted in `broken`.
-    Raises SystemExit where there is no picture.
+    of what is free), else they are read from their files each time; device: where the decoded ones lie; rank, world_size:
+    number of this process and how many there are. Broken and tiny files are left out; `skipped` holds their paths, in
+    the second case as they are met. Raises InputError where there is no picture.
     """
 
-    def __init__(self, *folders, short_side=272, memory=None, device="cpu", share=(0, 1)):
-        self.short_side, self.device, self.share, self.broken = short_side, device, share, 0
+    def __init__(self, *folders, short_side=SHORT_SIDE, memory=None, device="cpu", rank=0, world_size=1):
+        self.short_side, self.device, self.rank, self.world_size = short_side, device, rank, world_size
         self.paths = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
-        self.items = None
-        memory = _room(device) / share[1] if memory is None else memory
+        self.items, self.skipped = None, set()
+        memory = _room(device) / world_size if memory is None else memory
         if len(self.paths) * 3 * ASPECT * short_side ** 2 <= memory:
             with ThreadPoolExecutor() as pool:
-                decoded = list(pool.map(lambda p: _decode(p, short_side), self.paths))
-            self.paths = [p for p, x in zip(self.paths, decoded) if x is not None]
-            self.items = [x.to(device) for x in decoded if x is not None]
-            self.broken = len(decoded) - len(self.items)
-            if self.broken and share[0] == 0:
-                print(f"{self.broken} of {len(decoded)} files are no pictures that can be read, and are left out", flush=True)
+                decoded = dict(zip(self.paths, pool.map(lambda p: _decode(p, short_side), self.paths)))
+            self.skipped = {p for p, x in decoded.items() if x is None}
+            if self.skipped and rank == 0:
+                print(f"{len(self.skipped)} of {len(decoded)} files are broken or tiny, and left out", flush=True)
+            self.paths = [p for p in self.paths if p not in self.skipped]
+            self.items = [decoded[p].to(device) for p in self.paths]
         if not self.paths:
-            raise SystemExit(f"no picture that can be read in {', '.join(map(str, folders))}")
+            raise InputError(f"There is no picture that can be read in {', '.join(map(str, folders))}: name another folder.")
 
     def split(self, held_out, seed=0):
         """Two disjoint sets, the second with `held_out` pictures drawn at random, or a fifth where there are few."""
         if len(self.paths) < 2:
-            raise SystemExit("one picture is not enough to train on: give a folder with more")
+            raise InputError("One picture is not enough to train on: give a folder with more.")
         held_out = min(held_out, max(1, len(self.paths) // 5))
         order = list(range(len(self.paths)))
         random.Random(seed).shuffle(order)
@@ -80,27 +96,33 @@ class Pictures:
     @property
     def workers(self):
         """Threads that reading takes: none for what lies in memory."""
-        return 0 if self.items else 4
+        return 0 if self.items else READERS
 
     def _draw(self, rng):
         """A picture [3, H, W], uint8, drawn at random."""
-        for _ in range(100):
+        for _ in range(TRIES):
             index = rng.randrange(len(self))
             x = self.items[index] if self.items else _decode(self.paths[index], self.short_side)
             if x is not None:
                 return x.to(self.device)
-            self.broken += 1
-        raise SystemExit(f"100 files in a row were no pictures, the last of them {self.paths[index]}")
+            self.skipped.add(self.paths[index])
+        raise InputError(f"{TRIES} files in a row were no pictures that can be used, the last of them {self.paths[index]}: "
+                         "name another folder.")
 
-    def crops(self, count, size, rng, scale=(1.0, 1.8), jitter=0.0, share=None):
+    def crops(self, count, size, rng, scale=(1.0, 1.8), jitter=0.0, whole=False):
         """[count, 3, size, size] in [0, 1]: random squares, `scale` times larger and reduced, mirrored half of the time.
 
-        jitter: largest relative change of brightness, contrast and saturation. In several processes each gets its share.
+        jitter: largest relative change of brightness, contrast and saturation. Of several processes each gets every
+        world_size-th of them, all where `whole`.
         """
-        number, processes = share or self.share
-        seeds = [rng.getrandbits(64) for _ in range(count)][number::processes]
+        seeds = [rng.getrandbits(64) for _ in range(count)]
+        seeds = seeds if whole else seeds[self.rank::self.world_size]
         return torch.cat([self._crop(size, random.Random(seed), scale, jitter) for seed in seeds]).clamp_(0, 1).contiguous(
             memory_format=torch.channels_last)
+
+    def fixed(self, count, size, number, **options):
+        """As `crops`, the same in every process and every run, for validation and statistics; number: which of them."""
+        return self.crops(count, size, seeded(number, 0), whole=True, **options)
 
     def _crop(self, size, rng, scale, jitter):
         x = self._draw(rng)

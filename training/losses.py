@@ -8,13 +8,32 @@ from style_transfer.transforms import mean_and_deviation
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
-MOMENTS = 10.0  # weight of means and deviations beside Gram matrices
+MOMENTS = 10.0  # weight of means and deviations beside Gram matrices: doubled features are wrong by 1 in these, by 9 in those
+RANGE = 10.0  # weight of `range_penalty`: clamping, which the pictures get at the end, gives a network no gradient
+# Added to what is divided by, far below what real features and photographs have: flat pictures give no infinity.
+FEATURE_FLOOR, ENERGY_FLOOR, PICTURE_FLOOR = 1e-6, 1e-4, 1e-3
+
+
+def psnr(output, image):
+    """Peak signal to noise ratio in dB of pictures in [0, 1], averaged over the batch."""
+    error = (output.clamp(0, 1) - image).pow(2).flatten(1).mean(1)
+    return float((-10 * error.log10()).mean())
+
+
+def range_penalty(image):
+    """Mean square of what clamping to [0, 1] would cut off."""
+    return (image - image.clamp(0, 1)).pow(2).mean()
+
+
+def reconstruction_loss(output, image):
+    """Mean squared error over each picture's variance."""
+    return ((output - image).pow(2).mean((1, 2, 3)) / (image.var((1, 2, 3)) + PICTURE_FLOOR)).mean()
 
 
 def relative_error(prediction, target):
     """Mean squared error over the target's variance."""
     prediction, target = prediction.float(), target.float()
-    return F.mse_loss(prediction, target) / (target.var() + 1e-6)
+    return F.mse_loss(prediction, target) / (target.var() + FEATURE_FLOOR)
 
 
 def normalized(features):
@@ -22,36 +41,36 @@ def normalized(features):
     return (features.float() - mean) / deviation
 
 
-def content_loss(output, content):
+def normalized_content_loss(output, content):
     """Mean squared difference of instance-normalised features {layer: [N, C, H, W]}, averaged over the layers of `content`."""
     return sum(F.mse_loss(normalized(output[n]), normalized(f)) for n, f in content.items()) / len(content)
 
 
-def statistics(features, layers):
+def style_statistics(features, layers):
     """{layer: (Gram matrix, mean, deviation)} of feature maps."""
     return {n: (gram_matrix(features[n]), *mean_and_deviation(features[n])) for n in layers}
 
 
-def style_loss(output, style):
+def moment_loss(output, style):
     """Squared difference of means and deviations over the style's energy, averaged over layers and pictures.
 
-    output: {layer: [N, C, H, W]}; style: what `statistics` gives of one painting or of N.
+    output: {layer: [N, C, H, W]}; style: what `style_statistics` gives of one painting or of N.
     """
     total = 0.0
     for name, (_, mu_s, sigma_s) in style.items():
         mu, sigma = mean_and_deviation(output[name])
         difference = (mu - mu_s).pow(2).sum((1, 2, 3)) + (sigma - sigma_s).pow(2).sum((1, 2, 3))
         energy = mu_s.pow(2).sum((1, 2, 3)) + sigma_s.pow(2).sum((1, 2, 3))
-        total = total + (difference / (energy + 1e-4)).mean()
+        total = total + (difference / (energy + ENERGY_FLOOR)).mean()
     return total / len(style)
 
 
 def gram_loss(output, style):
-    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures; as `style_loss`."""
+    """Squared difference of Gram matrices over the style's energy, averaged over layers and pictures; as `moment_loss`."""
     total = 0.0
     for name, (target, _, _) in style.items():
         difference = (gram_matrix(output[name]) - target).pow(2).sum((1, 2))
-        total = total + (difference / (target.pow(2).sum((1, 2)) + 1e-4)).mean()
+        total = total + (difference / (target.pow(2).sum((1, 2)) + ENERGY_FLOOR)).mean()
     return total / len(style)
 
 
@@ -71,11 +90,12 @@ class PerceptualLoss:
     @torch.no_grad()
     def __init__(self, extractor, painting, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS):
         self.extractor, self.content_layers = extractor, list(content_layers)
-        self.style = statistics(extractor(painting, style_layers), style_layers)
+        self.style = style_statistics(extractor(painting, style_layers), style_layers)
 
     def __call__(self, output, image):
         """Content and style loss of pictures [N, 3, H, W] in [0, 1] made of the photographs `image`."""
         features = self.extractor(output, {*self.style, *self.content_layers})
         with torch.no_grad():
             content = self.extractor(image, self.content_layers)
-        return content_loss(features, content), gram_loss(features, self.style) + MOMENTS * style_loss(features, self.style)
+        return (normalized_content_loss(features, content),
+                gram_loss(features, self.style) + MOMENTS * moment_loss(features, self.style))

@@ -8,62 +8,40 @@ of Adam, with a cosine instead of the staircase that --decay gives; and the styl
 steps are cheap while the two large pictures are not painted.
 """
 
-import argparse
-from pathlib import Path
-
-import torch
 import torch.nn.functional as F
+from torch import nn
 
-from style_transfer import checkpoints, images
+from style_transfer import images
 from style_transfer.losses import total_variation
 from style_transfer.networks.multimodal import Multimodal
-from training import loop
-from training.data import Pictures
-from training.johnson import arguments, export, loss_network, outside, reconstruction_loss
-from training.losses import PerceptualLoss, hierarchical
-from training.muon import Muon
+from training import loop, styles
+from training.data import SHORT_SIDE
+from training.losses import RANGE, PerceptualLoss, hierarchical, range_penalty
 
 SIZES = (256, 512, 1024)  # long sides of the painting, pixels
-WARM_UP = 0.04  # part of the steps in which all three subnets learn to give the photograph back
 SCALE = (0.4, 0.65)  # of a crop's side is taken of a photograph: 1024 pixels are about 400 of those of 272 on the short side
 ALONE = 0.4  # part of the steps in which the style subnet learns alone
 RAMP = 0.2  # part of the steps in which a subnet's style grows to its full weight
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments(p, subnets=3)
-    loop.arguments(p, steps=8000, learning_rate=0.01, batch=1, crop=384, run=None)
-    p.add_argument("--widths", type=int, nargs=3, default=(16, 16, 16), help="channels of the subnets; 16 32 32 in the paper")
-    p.add_argument("--lambdas", type=float, nargs=3, default=(1.0, 0.5, 0.25), help="weights of the three losses")
-    p.add_argument("--decay", type=int, help="steps after which the learning rate falls to 0.8 of itself, 2000 in the paper; "
-                                             "default: it falls along a cosine")
-    a = p.parse_args()
-    if a.crop % 16:
-        p.error("--crop must be a multiple of 16")
-    name = a.name or a.style.stem
-    run = a.run or Path("runs/multimodal") / name
-
-    accelerator = loop.accelerator(run, a)
-    where, share = accelerator.device, (accelerator.process_index, accelerator.num_processes)
-    torch.manual_seed(a.seed)
-    short_side = max(272, round(a.crop * SCALE[1]))
-    photos, held_out = Pictures(*a.photos, short_side=short_side, device=where, share=share).split(16)
-    test = held_out.crops(4, a.crop, loop.seeded(1, 0), scale=SCALE, share=(0, 1))
-    encoder = loss_network(a, where)
-    perceptual = [PerceptualLoss(encoder, images.load(a.style, size).to(where), a.content_layers, a.style_layers)
+    p = loop.parser("multimodal", __doc__, steps=8000, learning_rate=0.01, batch=1, crop=384, smallest=64)
+    add = p.add_argument
+    add("--widths", type=loop.number(int, 1), nargs=3, default=(16, 16, 16), help="of the subnets; 16 32 32 in the paper")
+    add("--lambdas", type=loop.number(), nargs=3, default=(1.0, 0.5, 0.25), help="weights of the three losses")
+    add("--decay", type=loop.number(int, 1), help="steps after which the learning rate falls to 0.8 of itself, 2000 in the "
+                                                  "paper; default: it falls along a cosine")
+    a = styles.parse(p, subnets=3)
+    run = loop.Run(a)
+    network = Multimodal(a.widths)
+    for parameter in network.refine[-1].parameters():
+        nn.init.zeros_(parameter)  # it begins as the identity
+    network = styles.begin(a, network, [network.style.both[-1], network.enhance[-1]], run.device)
+    encoder = styles.loss_network(a, run.device)
+    perceptual = [PerceptualLoss(encoder, images.load(a.style, size).to(run.device), a.content_layers, a.style_layers)
                   for size in SIZES]
-    if a.start:
-        network = checkpoints.load(a.start).requires_grad_(True).train()
-    else:
-        network = Multimodal(a.widths)
-        with torch.no_grad():
-            for last in (network.style.both[-1], network.enhance[-1]):
-                last.weight *= 0.3
-                last.bias.fill_(0.5)
-            network.refine[-1].weight.zero_()  # begin as the identity
-            network.refine[-1].bias.zero_()
-    network.to(where, memory_format=torch.channels_last)
+    photos, held_out = run.pictures(a.photos, styles.HELD_OUT, short_side=max(SHORT_SIDE, round(a.crop * SCALE[1])))
+    test = held_out.fixed(4, a.crop, 1, scale=SCALE)
 
     def pyramid(image):
         """The photograph at a quarter, half and all of its sides."""
@@ -76,48 +54,34 @@ def main():
         for output, photograph, loss in zip(painted, photographs, perceptual):
             content, style = loss(output, photograph)
             losses.append({"content": content, "style": style, "variation": total_variation(output),
-                           "outside": outside(output)})
+                           "range": range_penalty(output)})
         return painted, losses
 
     def named(losses):
         """What is recorded of each subnet's losses."""
         return {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
 
-    def ramp(progress, start):
-        return 1.0 if a.start else min(1.0, 0.05 + (progress - start) / RAMP)
-
     def step(iteration, image, _):
-        progress = iteration / a.steps
-        if progress < WARM_UP and not a.start:
+        if styles.warming_up(a, iteration):
             photographs = pyramid(image)
-            errors = [reconstruction_loss(x.float(), y) for x, y in zip(network(photographs[0]), photographs)]
-            return {"total": 10 * sum(errors), "reconstruction": sum(errors) / 3}
-        alone = progress < ALONE and not a.start
-        _, losses = losses_of(image, 1 if alone else 3)
-        ramps = [ramp(progress, start) for start in (0, ALONE, ALONE)]
-        weights = zip(a.content_weight, a.style_weight, a.variation_weight, ramps, losses)
-        totals = [content * of["content"] + grown * style * of["style"] + variation * of["variation"] + 10 * of["outside"]
-                  for content, style, variation, grown, of in weights]
+            return styles.give_back(network(photographs[0]), photographs)
+        progress = iteration / a.steps
+        _, losses = losses_of(image, 1 if progress < ALONE and not a.start else 3)
+        grown = [styles.ramp(a, progress - start, RAMP) for start in (0, ALONE, ALONE)]
+        weights = zip(a.content_weight, a.style_weight, a.variation_weight, grown, losses)
+        totals = [content * of["content"] + ramp * style * of["style"] + variation * of["variation"] + RANGE * of["range"]
+                  for content, style, variation, ramp, of in weights]
         return {"total": hierarchical(totals, a.lambdas), **named(losses)}
 
     def validate():
         painted, losses = losses_of(test)
         return {name: float(value) for name, value in named(losses).items()}, painted[-1]
 
-    def save(result, folder=run):
-        export(folder / f"{name}.safetensors", network, a, result, family="multimodal", command="python -m training.multimodal",
-               trained_on=f"{len(photos)} photographs", device=str(where))
-
     def schedule(i):
         return loop.staircase(i, a.decay) if a.decay else loop.cosine(i, a.steps)
 
-    result = loop.train(accelerator, lambda rng: photos.crops(a.batch, a.crop, rng, scale=SCALE), step,
-                        {"network": network}, Muon(network.parameters(), a.learning_rate), steps=a.steps, run=run,
-                        schedule=schedule, seed=a.seed, resume=a.resume,
-                        validate=validate, export=save, workers=photos.workers, save_every=a.save_every)
-    if accelerator.is_main_process:
-        save(result, a.output)
+    styles.train(run, network, photos, step, schedule, SCALE, validate=validate)
 
 
 if __name__ == "__main__":
-    loop.run(main)
+    loop.execute(main)

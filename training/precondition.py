@@ -13,6 +13,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from style_transfer.networks.decoder import Decoder
 
+LEVELS = {2: 0.2, 3: 0.2, 4: 0.3, 5: 0.3}  # of the decoders that learn, and the part of the steps that each gets
+GREY, CONTRAST = 0.45, 0.1  # an untrained decoder begins near the mean of photographs, with little of its own
+RIDGE = 1e-9  # of the mean variance, added to it: features that depend on each other have a solution as well
+
 
 @torch.no_grad()
 def whitening(features, relative_eps=1e-4):
@@ -31,7 +35,7 @@ def least_squares(features, target):
     mean_x, mean_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - mean_x, y - mean_y
     covariance = x @ x.T
-    ridge = 1e-9 * covariance.diagonal().mean() * torch.eye(len(x), dtype=x.dtype, device=x.device)
+    ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(x), dtype=x.dtype, device=x.device)
     weight = torch.linalg.solve(covariance + ridge, x @ y.T).T
     return weight.float(), (mean_y - weight @ mean_x).flatten().float()
 
@@ -40,6 +44,17 @@ def _change_input(conv, matrix, offset):
     """Weights and bias of a convolution that is fed x = matrix z + offset, written for z."""
     weight = torch.einsum("oihw,ic->ochw", conv.weight, matrix)
     return weight, conv.bias + torch.einsum("oihw,i->o", conv.weight, offset)
+
+
+@torch.no_grad()
+def new_decoders(encoder, image, seed):
+    """Untrained decoders {"2": ..., "5": ...}, whitened by the features of `image`."""
+    torch.manual_seed(seed)  # whatever was made at random before, and thrown away
+    decoders = nn.ModuleDict()
+    for level in LEVELS:
+        decoder, layer = Decoder(level, encoder.depths, encoder.widths), f"relu{level}_1"
+        decoders[str(level)] = Preconditioned(decoder, {layer: whitening(encoder(image, [layer])[layer])}, fresh=True)
+    return decoders
 
 
 class Preconditioned(nn.Module):
@@ -68,8 +83,8 @@ class Preconditioned(nn.Module):
                     nn.init.zeros_(module.bias)
             last = self.decoder.blocks[-1][-1]
             with torch.no_grad():
-                last.weight *= 0.1
-                last.bias.fill_(0.45)
+                last.weight *= CONTRAST
+                last.bias.fill_(GREY)
             self.decoder.head = self._normalized(self.decoder.head)
             for convs in self.decoder.blocks:
                 for i, conv in enumerate(convs):

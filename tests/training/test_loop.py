@@ -1,0 +1,221 @@
+"""The loop: what is learnt, recorded, saved and resumed."""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from style_transfer.errors import InputError, StyleTransferError
+from training import loop
+from training.muon import Muon
+
+
+def options(folder, **more):
+    return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
+                                 "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "device": "cpu",
+                                 "precision": "float32", "seed": 0} | more)
+
+
+def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
+    """A linear map learnt from noisy batches: (module, start of the training)."""
+    torch.manual_seed(0)
+    module, truth = torch.nn.Linear(4, 1), torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+
+    def draw(rng):
+        return torch.randn(64, 4, generator=torch.Generator().manual_seed(rng.getrandbits(32)))
+
+    def step(i, x, rng):
+        loss = (module(x) - x @ truth - 0.1 * rng.random()).pow(2).mean()
+        return {"total": on_step(i, loss), "loss": loss}
+
+    def train(resume=False, **more):
+        run = loop.Run(options(folder, steps=steps, resume=resume))
+        phase = loop.Phase(step, Muon(module.parameters(), 0.15), lambda i: loop.cosine(i, steps, warm_up=10))
+        return run.train(draw, [phase], {"m": module}, log_every=10, **more)
+    return module, train
+
+
+def stop_at(iteration):
+    def on_step(i, loss):
+        if i == iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+    return on_step
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_the_loop_learns_and_records(tmp_path, workers):
+    module, train = quadratic(tmp_path)
+    exported = []
+    result = train(workers=workers, export=exported.append,
+                   validate=lambda: ({"weight": float(module.weight.norm())}, torch.rand(2, 3, 8, 8)))
+    assert result["steps"] == 150 and result["losses"]["weight"] == pytest.approx(14.25 ** 0.5, rel=0.1)
+    assert [e["steps"] for e in exported] == [40, 80, 120, 150]
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 15 and losses[-1] < 0.1 * losses[0]
+    assert (tmp_path / "pictures.png").exists() and list(tmp_path.glob("events.out.tfevents*"))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_workers_change_nothing(tmp_path):
+    weights = []
+    for workers in (0, 3):
+        module, train = quadratic(tmp_path / str(workers), steps=7)
+        train(workers=workers)
+        weights.append(module.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_a_run_that_was_stopped_goes_on_exactly(tmp_path):
+    module, train = quadratic(tmp_path / "whole")
+    train()
+    _, first = quadratic(tmp_path / "halves", on_step=stop_at(62))
+    with pytest.raises(SystemExit, match="stopped at step 63; the same command with --resume"):
+        first()
+    again, second = quadratic(tmp_path / "halves")
+    with pytest.raises(InputError, match="holds a run"):
+        second()
+    second(resume=True)
+    assert torch.equal(again.weight, module.weight) and torch.equal(again.bias, module.bias)
+
+
+def adversaries(folder, on_step=lambda i, loss: loss):
+    """Two players in turn, as in adversarial training: g wants d(g(x)) high, d wants it low; each with an optimiser."""
+    torch.manual_seed(0)
+    g, d = torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    made, seen_by_d = {}, []
+
+    def draw(rng):
+        return torch.randn(8, 3, generator=torch.Generator().manual_seed(rng.getrandbits(32)))
+
+    def generator_step(i, x, rng):
+        made["fake"] = g(x)
+        loss = (d(made["fake"]) - 1).pow(2).mean() + 0.1 * rng.random()
+        return {"total": on_step(i, loss), "generator": loss}
+
+    def discriminator_step(i, x, rng):
+        seen_by_d.append([p.grad for p in d.parameters()])  # nothing may be left of the generator's turn
+        loss = d(made["fake"].detach()).pow(2).mean() + (d(x[:, :2]) - 1).pow(2).mean() + 0.1 * rng.random()
+        return {"total": loss, "discriminator": loss}
+
+    def train(resume=False, **more):
+        run = loop.Run(options(folder, steps=20, batch=8, save_every=4, resume=resume, **more))
+        return run.train(draw, [loop.Phase(generator_step, torch.optim.Adam(g.parameters(), 0.05), lambda i: 1.0),
+                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02), loop.staircase)],
+                         {"g": g, "d": d}, log_every=10)
+    return g, d, seen_by_d, train
+
+
+def test_two_optimisers_alternate_and_resume_exactly(tmp_path):
+    g, d, seen, train = adversaries(tmp_path / "whole")
+    before = [p.detach().clone() for p in (*g.parameters(), *d.parameters())]
+    train()
+    assert all(not torch.equal(p, old) for p, old in zip((*g.parameters(), *d.parameters()), before))
+    assert len(seen) == 20 and all(gradient is None for gradients in seen for gradient in gradients)
+    lines = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
+    assert all({"generator", "discriminator"} <= set(line) for line in lines)
+    with pytest.raises(SystemExit, match="stopped at step 10"):
+        adversaries(tmp_path / "halves", stop_at(9))[3]()
+    g2, d2, _, again = adversaries(tmp_path / "halves")
+    again(resume=True)
+    assert all(torch.equal(p, q) for a, b in ((g, g2), (d, d2)) for p, q in zip(a.parameters(), b.parameters()))
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
+    module, train = quadratic(tmp_path, on_step=lambda i, loss: loss * float("nan") if i == 50 else loss)
+    with pytest.raises(StyleTransferError, match="not finite at step 50.*a lower --learning-rate"):
+        train()
+    assert module.weight.isfinite().all()
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 40
+
+
+def saved_run(folder):
+    _, train = quadratic(folder, on_step=stop_at(5))
+    with pytest.raises(SystemExit):
+        train()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "empty", "text", "foreign", "list", "folder"])
+def test_a_harmed_state_is_a_sentence(tmp_path, harm):
+    saved_run(tmp_path)
+    path = tmp_path / "state.pt"
+    whole = path.read_bytes()
+    path.unlink()
+    if harm in ("truncated", "empty", "text"):
+        path.write_bytes({"truncated": whole[:len(whole) // 2], "empty": b"", "text": b"no state"}[harm])
+    elif harm == "folder":
+        path.mkdir()
+    else:
+        torch.save({"weights": torch.zeros(2)} if harm == "foreign" else [1, 2], path)
+    with pytest.raises(InputError, match="state.pt is missing, damaged or no state") as caught:
+        loop.Run(options(tmp_path, resume=True))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_of_another_network_is_a_sentence(tmp_path):
+    saved_run(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["modules"]["m"]["weight"] = torch.zeros(1, 7)
+    torch.save(state, tmp_path / "state.pt")
+    _, train = quadratic(tmp_path)
+    with pytest.raises(InputError, match="state.pt does not fit") as caught:
+        train(resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_options_are_refused_and_named(tmp_path):
+    saved_run(tmp_path)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["config"]["steps"] == 150
+    other = options(tmp_path, resume=True, steps=200, seed=1, photos=[Path("a"), Path("b")])
+    with pytest.raises(InputError, match="--steps 150 not 200, --seed 0 not 1, no --photos not a b"):
+        loop.Run(other)
+    with pytest.raises(InputError, match="--precision float32 not bfloat16"):
+        loop.Run(options(tmp_path, resume=True, precision="bfloat16"))
+    # These leave the weights as they are; a precision that was chosen at the start stays.
+    free = loop.Run(options(tmp_path, resume=True, save_every=7, device=None if not torch.cuda.is_available() else "cpu",
+                            title="Other", precision=None))
+    assert free.config["precision"] == "float32"
+
+
+def test_the_command_has_every_option(tmp_path):
+    given = {"photos": [Path("a b"), Path("c")], "name": "it's", "start": None, "no_skips": True, "weights": (1.0, 0.5)}
+    words = shlex.split(loop.Run(options(tmp_path, **given)).command)
+    assert words[:3] == ["python", "-m", "training.test"]
+    parser = loop.parser("test", "", steps=1, learning_rate=1.0, batch=1, crop=32)
+    parser.add_argument("--photos", type=Path, nargs="+")
+    parser.add_argument("--name")
+    parser.add_argument("--start")
+    parser.add_argument("--no-skips", action="store_true")
+    parser.add_argument("--weights", type=float, nargs=2)
+    found = vars(parser.parse_args(words[3:]))
+    expected = vars(options(tmp_path, **given)) | {"weights": [1.0, 0.5]}
+    assert found == expected
+
+
+@pytest.mark.parametrize("wrong", [("--steps", "0"), ("--steps", "-3"), ("--steps", "1.5"), ("--batch", "0"), ("--crop", "0"),
+                                   ("--crop", "33"), ("--learning-rate", "nan"), ("--learning-rate", "inf"),
+                                   ("--learning-rate", "-1"), ("--save-every", "0"), ("--device", "tpu"),
+                                   ("--precision", "half")])
+def test_wrong_numbers_are_refused(wrong, capsys):
+    with pytest.raises(SystemExit) as caught:
+        loop.parser("test", "", steps=1, learning_rate=1.0, batch=1, crop=32).parse_args(wrong)
+    assert caught.value.code == 2 and f"argument {wrong[0]}: " in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_here(tmp_path):
+    missing = next(kind for kind, here in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()))
+                   if not here)
+    with pytest.raises(InputError, match=missing):
+        loop.Run(options(tmp_path, device=missing))
+
+
+def test_schedules():
+    assert loop.staircase(1999) == 1 and loop.staircase(2000) == 0.8 and loop.staircase(4000) == pytest.approx(0.64)
+    assert loop.cosine(0, 1000) == pytest.approx(0.01) and loop.cosine(500, 1000) == pytest.approx(0.505)
+    assert loop.cosine(1000, 1000) == pytest.approx(0.01)
