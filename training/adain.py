@@ -17,17 +17,8 @@ from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain
-from training import loop, teachers
-from training.losses import (
-    CONTENT_LAYERS,
-    RANGE,
-    STYLE_LAYERS,
-    gram_loss,
-    moment_loss,
-    normalized_content_loss,
-    range_penalty,
-    style_statistics,
-)
+from training import loop, losses, teachers
+from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
 
 HELD_OUT = 32  # pictures of each kind
@@ -76,7 +67,7 @@ def main():
 
     def losses_elsewhere(output, content, style):
         """Losses in other features: VGG-19's for the layers that it has, the compact teacher's for the rest."""
-        losses, taken = {"content elsewhere": output.new_zeros(()), "style elsewhere": output.new_zeros(())}, {"relu3_4"}
+        found, taken = {"content elsewhere": output.new_zeros(()), "style elsewhere": output.new_zeros(())}, {"relu3_4"}
         for network in loss_networks:
             layers = [n for n in network.layers if n in wanted and n not in taken]
             if not layers:
@@ -85,10 +76,10 @@ def main():
             features = network(output, layers)
             with torch.no_grad():
                 of_style = style_statistics(network(style, layers), layers)
-            losses["style elsewhere"] += moment_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
+            found["style elsewhere"] += losses.moment_loss(features, of_style) * len(layers) / len(STYLE_LAYERS)
             if "relu4_1" in layers:
-                losses["content elsewhere"] += normalized_content_loss(features, network(content, ["relu4_1"]))
-        return losses
+                found["content elsewhere"] += losses.normalized_content_loss(features, network(content, ["relu4_1"]))
+        return found
 
     def draw(rng):
         content = photos.crops(a.batch, a.crop, rng)
@@ -102,24 +93,24 @@ def main():
             of_content, of_style = encoder(content, wanted), encoder(style, wanted)
         output = stylize(of_content, of_style)
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
-        losses = {"content": normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
-                                                     {n: of_content[n][1:] for n in CONTENT_LAYERS}),
-                  "style": moment_loss(of_output, of_style), "gram": gram_loss(of_output, of_style),
+        found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
+                                                           {n: of_content[n][1:] for n in CONTENT_LAYERS}),
+                  "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
                   "identity": F.mse_loss(output[:1], content[:1])}
-        total = (losses["content"] + a.style_weight * losses["style"] + a.gram_weight * losses["gram"]
-                 + a.identity_weight * losses["identity"])
+        total = (found["content"] + a.style_weight * found["style"] + a.gram_weight * found["gram"]
+                 + a.identity_weight * found["identity"])
         if loss_networks:
             part = slice(1, 1 + max(1, round(len(content) * a.loss_networks_share)))
-            losses |= losses_elsewhere(output[part], content[part], style[part])
-            total = total + losses["content elsewhere"] + a.style_weight * losses["style elsewhere"]
-        return {"total": total + RANGE * range_penalty(output), **losses}
+            found |= losses_elsewhere(output[part], content[part], style[part])
+            total = total + found["content elsewhere"] + a.style_weight * found["style elsewhere"]
+        return {"total": total + RANGE * losses.range_penalty(output), **found}
 
     def validate():
         of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
         output = stylize(of_content, of_style).clamp(0, 1)
         of_output = encoder(output, wanted)
-        found = {"content": normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
-                 "style": moment_loss(of_output, style_statistics(of_style, STYLE_LAYERS))}
+        found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
+                 "style": losses.moment_loss(of_output, style_statistics(of_style, STYLE_LAYERS))}
         found |= losses_elsewhere(output, *test) if loss_networks else {}
         return {name: float(value) for name, value in found.items()}, output[:4]
 

@@ -1,5 +1,6 @@
 """Training pictures: folders decoded into memory as uint8 where they fit, read as they are needed where they do not."""
 
+import copy
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,12 +83,9 @@ class Pictures:
         held_out = min(held_out, max(1, len(self.paths) // 5))
         order = list(range(len(self.paths)))
         random.Random(seed).shuffle(order)
-        parts = []
-        for chosen in (order[held_out:], order[:held_out]):
-            part = object.__new__(Pictures)
-            vars(part).update(vars(self), paths=[self.paths[i] for i in chosen],
-                              items=self.items and [self.items[i] for i in chosen])
-            parts.append(part)
+        parts = copy.copy(self), copy.copy(self)
+        for part, chosen in zip(parts, (order[held_out:], order[:held_out])):
+            part.paths, part.items = [self.paths[i] for i in chosen], self.items and [self.items[i] for i in chosen]
         return parts
 
     def __len__(self):

@@ -37,10 +37,8 @@ def number(kind=float, low=0.0, multiple=None):
     """An argparse type: a finite number from `low` on, and a multiple."""
     def parse(text):
         value = kind(text)
-        if not low <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text} is not possible: give a number from {low} on")
-        if multiple and value % multiple:
-            raise argparse.ArgumentTypeError(f"{text} is not possible: give a multiple of {multiple}")
+        if not low <= value < math.inf or (multiple and value % multiple):
+            raise argparse.ArgumentTypeError(f"{text} is no {f'multiple of {multiple}' if multiple else 'number'} >= {low}")
         return value
     parse.__name__ = kind.__name__
     return parse
@@ -79,7 +77,7 @@ def read_state(path, where="cpu"):
     """What `Run.train` saved in a state.pt. Raises InputError, one sentence, for a file that is truncated, empty or foreign."""
     try:
         state = torch.load(path, map_location=where, weights_only=True)
-        if {"config", "modules", "optimizers", "iteration", "seconds", "seen"} <= state.keys():
+        if {"config", "precision", "modules", "optimizers", "iteration", "seconds", "seen"} <= state.keys():
             return state
     except Exception:  # unpickling what is no pickle fails in many ways
         pass
@@ -110,42 +108,30 @@ def _stopping():
     asked = []
 
     def handler(number, _):
-        if asked:
-            raise KeyboardInterrupt
         asked.append(number)
+        signal.signal(number, signal.default_int_handler)  # the second time at once
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+        for item in before.items():
+            signal.signal(*item)
 
 
 def _batches(draw, seed, start, steps, workers):
     """draw(rng) for every step; `workers` threads work on the next steps where pictures are read from files."""
-    if not workers:
-        yield from (draw(seeded(seed, i)) for i in range(start, steps))
-        return
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(max(1, workers)) as pool:
         waiting = collections.deque()
-        for i in range(start, steps):
-            waiting.append(pool.submit(draw, seeded(seed, i)))
-            if len(waiting) > workers:
+        for i in range(start, steps + workers):
+            if i < steps:
+                waiting.append(pool.submit(draw, seeded(seed, i)))
+            if i >= start + workers:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
-def _plain(value):
-    """An option as JSON has it."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _flag(name, value):
+def _words(name, value):
     """An option as words of a command line; none for what was not given."""
-    values = value if isinstance(value, list) else [] if value is True else [value]
+    values = value if isinstance(value, (list, tuple)) else [] if value is True else [value]
     return [] if value is None or value is False else [f"--{name.replace('_', '-')}", *map(str, values)]
 
 
@@ -167,17 +153,16 @@ class Run:
 
     def __init__(self, options, smallest=1):
         self.options, self.folder = options, Path(options.run_folder)
-        self.config = {name: _plain(value) for name, value in vars(options).items()}
         where, states = device.pick(options.device), sorted(self.folder.rglob(STATE))
         if states and not options.resume:
             raise InputError(f"{self.folder} holds a run: go on with it by --resume, or name another by --run-folder.")
-        if options.precision is None:
-            self.config["precision"] = (read_state(states[0])["config"]["precision"] if states
-                                        else str(device.precision(where)).removeprefix("torch."))
+        self.precision = options.precision or (read_state(states[0])["precision"] if states
+                                               else str(device.precision(where)).removeprefix("torch."))
+        self.config = {name: _words(name, value) for name, value in (vars(options) | {"precision": self.precision}).items()}
         for path in states:
             self._saved(path)
-        device.use_precision(self.config["precision"])
-        self.accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[self.config["precision"]],
+        device.use_precision(self.precision)
+        self.accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[self.precision],
                                        log_with="tensorboard", project_dir=self.folder)
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         self.rank, self.world_size = self.accelerator.process_index, self.accelerator.num_processes
@@ -189,17 +174,17 @@ class Run:
     @property
     def command(self):
         """The command line that makes the same network again, every option written out."""
-        options = {name: value for name, value in self.config.items() if name not in ("program", "resume")}
-        return f"{self.config['program']} {shlex.join(word for item in options.items() for word in _flag(*item))}"
+        words = (word for name, words in self.config.items() if name not in ("program", "resume") for word in words)
+        return f"{self.options.program} {shlex.join(words)}"
 
     def _saved(self, path, where="cpu"):
         """The state to go on from. Raises InputError where it was saved by a run with other options, and names them."""
         state = read_state(path, where)
-        before = {name: state["config"].get(name) for name in self.config if name not in FREE}
-        changed = [" ".join([*(_flag(name, before[name]) or ["no", f"--{name}"]), "not", *_flag(name, self.config[name])[1:]])
-                   for name in before if before[name] != self.config[name]]
+        changed = [f"{' '.join(before) or 'nothing'} and not {' '.join(now) or 'nothing'}" for name, now in self.config.items()
+                   if name not in FREE and (before := state["config"].get(name, [])) != now]
         if changed:
-            raise InputError(f"{path} was begun with other options: {', '.join(changed)}. Give those or another --run-folder.")
+            raise InputError(f"{path} was begun with other options ({', '.join(changed)}): give those, or name another "
+                             "--run-folder.")
         return state
 
     def pictures(self, folders, held_out, **options):
@@ -289,7 +274,8 @@ class Run:
         def save():
             if not self.main:
                 return
-            torch.save({"config": self.config, "modules": {n: m.state_dict() for n, m in modules.items()},
+            torch.save({"config": self.config, "precision": self.precision,
+                        "modules": {n: m.state_dict() for n, m in modules.items()},
                         "optimizers": [phase.optimizer.state_dict() for phase in phases],
                         "iteration": iteration, "seconds": 60 * minutes(), "seen": seen}, folder / "state.part")
             os.replace(folder / "state.part", folder / STATE)

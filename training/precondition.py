@@ -40,10 +40,11 @@ def least_squares(features, target):
     return weight.float(), (mean_y - weight @ mean_x).flatten().float()
 
 
+@torch.no_grad()
 def _change_input(conv, matrix, offset):
-    """Weights and bias of a convolution that is fed x = matrix z + offset, written for z."""
-    weight = torch.einsum("oihw,ic->ochw", conv.weight, matrix)
-    return weight, conv.bias + torch.einsum("oihw,i->o", conv.weight, offset)
+    """Let a convolution that is fed x = matrix z + offset do for z what it does for x."""
+    conv.bias += torch.einsum("oihw,i->o", conv.weight, offset)
+    conv.weight.copy_(torch.einsum("oihw,ic->ochw", conv.weight, matrix))
 
 
 @torch.no_grad()
@@ -70,29 +71,27 @@ class Preconditioned(nn.Module):
         convs = [self.decoder.head, *self.decoder.joins]
         for i, layer in enumerate(decoder.layers):
             mean, matrix, inverse = statistics[layer]
-            for name, value in (("mean", mean), ("matrix", matrix)):
-                self.register_buffer(f"{name}_{layer}", value)
-            with torch.no_grad():
-                weight, bias = _change_input(convs[i], inverse, mean)
-                convs[i].weight.copy_(weight)
-                convs[i].bias.copy_(bias)
+            self.register_buffer(f"mean_{layer}", mean)
+            self.register_buffer(f"matrix_{layer}", matrix)
+            _change_input(convs[i], inverse, mean)
         if fresh:
             for module in self.decoder.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                     nn.init.zeros_(module.bias)
             last = self.decoder.blocks[-1][-1]
-            with torch.no_grad():
-                last.weight *= CONTRAST
-                last.bias.fill_(GREY)
-            self.decoder.head = self._normalized(self.decoder.head)
-            for convs in self.decoder.blocks:
-                for i, conv in enumerate(convs):
-                    convs[i] = conv if conv is last else self._normalized(conv)
+            last.weight.data *= CONTRAST
+            last.bias.data.fill_(GREY)
+            self._replace(self.decoder, lambda conv: conv if conv is last else
+                          nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels)))
 
     @staticmethod
-    def _normalized(conv):
-        return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels))
+    def _replace(decoder, new):
+        """Put new(convolution) in the place of the head and of all that mirrors the encoder's."""
+        decoder.head = new(decoder.head)
+        for convs in decoder.blocks:
+            for i, conv in enumerate(convs):
+                convs[i] = new(conv)
 
     def forward(self, features):
         white = {}
@@ -107,18 +106,11 @@ class Preconditioned(nn.Module):
         """The plain `Decoder`, fed with features as the encoder gives them."""
         plain = copy.deepcopy(self.decoder).eval()
 
-        def fused(module):
-            return fuse_conv_bn_eval(*module) if isinstance(module, nn.Sequential) else module
-        plain.head = fused(plain.head)
-        for convs in plain.blocks:
-            for i, conv in enumerate(convs):
-                convs[i] = fused(conv)
+        self._replace(plain, lambda module: fuse_conv_bn_eval(*module) if isinstance(module, nn.Sequential) else module)
         convs = [plain.head, *plain.joins]
         for i, layer in enumerate(plain.layers):
             mean, matrix = getattr(self, f"mean_{layer}"), getattr(self, f"matrix_{layer}")
-            weight, bias = _change_input(convs[i], matrix, -(matrix @ mean))
-            convs[i].weight.copy_(weight)
-            convs[i].bias.copy_(bias)
+            _change_input(convs[i], matrix, -(matrix @ mean))
         result = Decoder(**self.decoder.arguments)
         result.load_state_dict(plain.state_dict())
         return result.to(memory_format=torch.channels_last)

@@ -171,16 +171,17 @@ def test_a_state_of_another_network_is_a_sentence(tmp_path):
 
 def test_other_options_are_refused_and_named(tmp_path):
     saved_run(tmp_path)
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["config"]["steps"] == 150
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["config"]["steps"] == ["--steps", "150"]
     other = options(tmp_path, resume=True, steps=200, seed=1, photos=[Path("a"), Path("b")])
-    with pytest.raises(InputError, match="--steps 150 not 200, --seed 0 not 1, no --photos not a b"):
+    named = "--steps 150 and not --steps 200, --seed 0 and not --seed 1, nothing and not --photos a b"
+    with pytest.raises(InputError, match=named):
         loop.Run(other)
-    with pytest.raises(InputError, match="--precision float32 not bfloat16"):
+    with pytest.raises(InputError, match="--precision float32 and not --precision bfloat16"):
         loop.Run(options(tmp_path, resume=True, precision="bfloat16"))
     # These leave the weights as they are; a precision that was chosen at the start stays.
     free = loop.Run(options(tmp_path, resume=True, save_every=7, device=None if not torch.cuda.is_available() else "cpu",
                             title="Other", precision=None))
-    assert free.config["precision"] == "float32"
+    assert free.precision == "float32"
 
 
 def test_the_command_has_every_option(tmp_path):
