@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
-from style_transfer.transforms import adain
+from style_transfer.transforms import adain, apply, statistics
 from training import loop, losses, teachers
 from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
@@ -63,7 +63,10 @@ def main():
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
     def stylize(content, style):
-        return decoder({n: adain(content[n], style[n]) for n in decoder.decoder.layers}).float()
+        with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
+            maps = {n: adain(statistics(content[n]), statistics(style[n])) for n in decoder.decoder.layers}
+            features = {n: apply(map, content[n]) for n, map in maps.items()}
+        return decoder(features).float()
 
     def losses_elsewhere(output, content, style):
         """Losses in other features: VGG-19's for the layers that it has, the compact teacher's for the rest."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from style_transfer import checkpoints
 from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
-from style_transfer.transforms import wct
+from style_transfer.transforms import apply, statistics, wct
 from training import loop
 from training.data import HELD_OUT
 from training.losses import psnr, relative_error
@@ -41,11 +41,8 @@ def first_decoder(encoder, image):
 
 def transformed(features, styles, rng):
     """Features [N, C, H, W] whitened and coloured by the N feature maps `styles`, each blended by an alpha of its own."""
-    out = []
-    for f, s in zip(features.split(1), styles.split(1)):
-        alpha = rng.uniform(*ALPHAS)
-        out.append(alpha * wct(f, s) + (1 - alpha) * f)
-    return torch.cat(out).contiguous(memory_format=torch.channels_last)
+    alphas = features.new_tensor([rng.uniform(*ALPHAS) for _ in features]).view(-1, 1, 1, 1)
+    return features.lerp(apply(wct(statistics(features), statistics(styles)), features), alphas)
 
 
 def main():

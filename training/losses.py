@@ -16,7 +16,7 @@ FEATURE_FLOOR, ENERGY_FLOOR, PICTURE_FLOOR = 1e-6, 1e-4, 1e-3
 
 def psnr(output, image):
     """Peak signal to noise ratio in dB of pictures in [0, 1], averaged over the batch."""
-    error = (output.clamp(0, 1) - image).pow(2).flatten(1).mean(1)
+    error = (output.detach().clamp(0, 1) - image).pow(2).flatten(1).mean(1)
     return float((-10 * error.log10()).mean())
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from style_transfer.networks.decoder import Decoder
+from style_transfer.transforms import Statistics, statistics
 
 LEVELS = {2: 0.2, 3: 0.2, 4: 0.3, 5: 0.3}  # of the decoders that learn, and the part of the steps that each gets
 GREY, CONTRAST = 0.45, 0.1  # an untrained decoder begins near the mean of photographs, with little of its own
@@ -21,11 +22,10 @@ RIDGE = 1e-9  # of the mean variance, added to it: features that depend on each 
 @torch.no_grad()
 def whitening(features, relative_eps=1e-4):
     """Mean [C] and symmetric whitening matrix [C, C] of feature maps [N, C, H, W], with its inverse."""
-    f = features.permute(1, 0, 2, 3).flatten(1).double()
-    values, vectors = torch.linalg.eigh(torch.cov(f))
-    spread = (values.clamp_min(0) + relative_eps * values[-1]).sqrt()
-    matrix, inverse = (vectors / spread) @ vectors.T, (vectors * spread) @ vectors.T
-    return f.mean(1).float(), matrix.float(), inverse.float()
+    found = statistics(features.transpose(0, 1).flatten(1, 2)[None])
+    ridge = relative_eps * torch.linalg.matrix_norm(found.covariance, 2) * torch.eye(features.shape[1], dtype=torch.double)
+    ridged = Statistics(found.mean, found.covariance + ridge)
+    return tuple(x[0].to(features) for x in (found.mean, ridged.inverse_root, ridged.root))
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from style_transfer import backbones, checkpoints, device, fixed, images
+from style_transfer import backbones, checkpoints, fixed, images
 from style_transfer.errors import InputError
 from training import loop
 from training.losses import CONTENT_LAYERS, STYLE_LAYERS, reconstruction_loss
@@ -48,10 +48,10 @@ def loss_network(options, where):
     """The extractor that --loss-network names. Raises InputError for layers that it does not have."""
     layers = {*options.content_layers, *options.style_layers}
     named = options.loss_network in backbones.BACKBONES
-    network = backbones.load(options.loss_network, layers) if named else checkpoints.load(options.loss_network)
+    network = backbones.load(options.loss_network, layers, where) if named else checkpoints.load(options.loss_network, where)
     if missing := layers - {*network.layers}:
         raise InputError(f"{options.loss_network} has no layer {', '.join(sorted(missing))}, but {', '.join(network.layers)}.")
-    return device.place(network, where)
+    return network
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from style_transfer import backbones, convert, device
+from style_transfer import backbones, convert
 from style_transfer.errors import CheckpointError
 from style_transfer.networks.vgg import COMPACT, VGG, VGG19
 
@@ -27,7 +27,7 @@ def vgg19(path, where="cpu"):
     Input is ImageNet-normalised RGB, as in torchvision. Raises CheckpointError for other files.
     """
     if str(path) == "hub":
-        return device.place(backbones.load("vgg19"), where)
+        return backbones.load("vgg19", device=where)
     with _weights(path) as state:
         full = VGG(**VGG19)
         present = [name for index, name in full.plan if f"features.{index}.weight" in state]
