@@ -129,20 +129,23 @@ def test_a_killed_training_leaves_a_network_and_ends_as_if_it_had_not_been_kille
     assert (tmp_path / "whole/out/waves.jpg").exists()  # the gallery's tile
 
 
-@pytest.mark.parametrize("script", ["johnson", "multimodal"])
-def test_two_processes_learn_as_one(script, folder, tmp_path):
-    """Through all phases; the difference of what they end with is small beside what was learnt."""
-    options = ("--batch", 4, "--steps", 8, "--learning-rate", 0.3)
-    call(command(script, folder, tmp_path / "one", *options))
+@pytest.mark.parametrize("name", ["johnson", "multimodal"])
+def test_two_processes_learn_as_one(name, script, folder, tmp_path):
+    """Through all phases the kernels end close to each other, measured by how far they came.
+
+    (Each process with the gradient of its own half ends at 0.9 of that in Multimodal's first subnet; losses do not tell.)
+    """
+    options = ("--batch", 4, "--steps", 8, "--learning-rate", 0.1)
+    script(name, *command(name, folder, tmp_path / "begun", *options, "--steps", 1, "--learning-rate", 0.0)[3:])
+    call(command(name, folder, tmp_path / "one", *options))
     call([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-          *command(script, folder, tmp_path / "two", *options)[1:]])
-    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
-    starts, ends = ([json.loads(log[i]) for log in logs] for i in (0, -1))
-    names = [name for name in starts[0] if name.startswith("validation/") and "style" in name]
-    assert names
-    for name in names:
-        assert starts[0][name] == pytest.approx(starts[1][name], rel=1e-3)
-        assert abs(ends[0][name] - starts[0][name]) > 20 * abs(ends[0][name] - ends[1][name]), name
+          *command(name, folder, tmp_path / "two", *options)[1:]])
+    starts = [json.loads((tmp_path / run / "log.jsonl").read_text().splitlines()[0]) for run in ("one", "two")]
+    assert starts[0] == pytest.approx(starts[1] | {"minutes": starts[0]["minutes"]}, rel=1e-3)
+    begun, one, two = (weights(tmp_path / run / "out/waves.safetensors") for run in ("begun", "one", "two"))
+    kernels = [n for n, w in one.items() if w.ndim > 1 and not n.startswith(("enhance", "refine"))]
+    apart, learnt = (sum(float((one[n] - other[n]).square().sum()) for n in kernels) ** 0.5 for other in (two, begun))
+    assert apart < 0.3 * learnt
 
 
 UDNIE, ENCODER = checkpoints.FOLDER / "udnie.safetensors", checkpoints.FOLDER / "encoder.safetensors"
