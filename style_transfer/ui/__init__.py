@@ -3,6 +3,7 @@
 import gradio as gr
 
 from . import arbitrary, fixed, gatys
+from .inputs import Blocks
 from .theme import CSS, THEME
 
 HEADER = """
@@ -21,7 +22,7 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
-    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs():
             if fixed.any_style():
@@ -31,4 +32,5 @@ def build():
                 arbitrary.build()
             with gr.Tab("Gatys", id="gatys"):
                 gatys.build()
-    return blocks.queue(max_size=20, default_concurrency_limit=1)
+    # api_open: nobody skips the queue
+    return blocks.queue(max_size=20, default_concurrency_limit=1, api_open=False)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import images
 from ..errors import InputError, StyleTransferError
-from .picture import Picture
+from .inputs import Picture
 
 try:
     from spaces import GPU as on_gpu  # ZeroGPU lends a GPU for a call's length; elsewhere this changes nothing
