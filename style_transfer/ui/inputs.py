@@ -41,8 +41,8 @@ def _uploaded(file, folder):
 
 def _judge(block, value):
     """A value for a component: as it is, or the component's own where nothing was given. Raises gr.Error, one sentence."""
-    if value is None:
-        return getattr(block, "value", None)
+    if value is None and not isinstance(block, gr.Dataset):
+        return block.value
     if isinstance(block, Picture):
         return _uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, gr.File):
@@ -77,8 +77,8 @@ class Blocks(gr.Blocks):
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         if len(inputs) < len(block_fn.inputs):
             raise gr.Error(f"This needs {len(block_fn.inputs)} inputs, not {len(inputs)}.", print_exception=False)
-        blocks = [state[block._id] if state and block._id in state else block for block in block_fn.inputs]
-        inputs = [None if block.stateful else _judge(block, value) for block, value in zip(blocks, inputs)]
+        inputs = [None if block.stateful else _judge(state[block._id] if state and block._id in state else block, value)
+                  for block, value in zip(block_fn.inputs, inputs)]
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
     def get_api_info(self, *arguments, **options):
