@@ -117,7 +117,8 @@ def build():
             gallery = gr.Gallery(tiles, label="Styles", columns=4, height="auto", object_fit="cover", allow_preview=False,
                                  buttons=[], elem_classes="styles")
             shown = gr.State(labels)
-            style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True)
+            style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True,
+                                info="Those of other repositories are fetched when they are first used")
             strength = common.slider(OPTIONS["strength"], "Strength")
             start = gr.Button("Paint", variant="primary", size="lg")
             with gr.Accordion("Advanced", open=False):

@@ -30,7 +30,7 @@ def available():
 class _Clock:
     """How long a job still takes: seconds an iteration as measured at each scale, and as they grew for the finer ones."""
 
-    GROWTH = 3.3  # from a scale to the next one, four times its pixels, before two scales have been seen
+    GROWTH = 3.0  # from a scale to the next one, four times its pixels, before two scales have been seen
 
     def __init__(self, long_side):
         self.long_side, self.start, self.begun, self.paces = long_side, time.perf_counter(), {}, {}

@@ -86,6 +86,7 @@ class Blocks(gr.Blocks):
         for fn in self.fns.values():
             endpoint = info["named_endpoints"].get(f"/{fn.api_name}", {"parameters": []})
             for parameter, block in zip(endpoint["parameters"], fn.inputs):
-                text = getattr(block, "info", None) or parameter["python_type"]["description"] or parameter["label"]
+                text = getattr(block, "info", None) or parameter["python_type"]["description"]
+                text = f"{parameter['label']}: {text}" if text else parameter["label"]
                 parameter["python_type"] = parameter["python_type"] | {"description": text}
         return info
