@@ -26,7 +26,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=None,
     with common.as_gradio_errors(), common.job_folder() as folder:
         content, styles, shares = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
-        other = weights.named(decoder) if method == "adain" and decoder != SHIPPED else None
+        other = weights.named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
         image = turns.compute(stylize, content, styles, shares, method, alpha, preserve_color, levels=wct_levels,
                               decoder=other)
         yield common.show(folder, method, METHODS[method].title, content, image, time.perf_counter() - start)

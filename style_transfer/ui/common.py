@@ -101,7 +101,7 @@ def job_folder():
 
 @contextlib.contextmanager
 def as_gradio_errors():
-    """Show the core's errors as the sentences that they are; what nobody foresaw goes into the log, without its details here."""
+    """Show the core's errors as the sentences that they are; what nobody foresaw is for the log, and its details with it."""
     try:
         yield
     except StyleTransferError as error:

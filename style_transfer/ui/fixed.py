@@ -45,7 +45,7 @@ def _stages(pictures, folder):
 def run(content, style, strength, size, preserve_color, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
     with common.as_gradio_errors(), common.job_folder() as folder:
-        content, network = common.load_content(content, size), weights.named(style)
+        content, network = common.load_content(content, size), weights.named(style, *networks.FIXED)
         start = time.perf_counter()
         pictures = turns.compute(outputs, content, network)
         image = mix(content, pictures[-1], strength, preserve_color)
@@ -67,7 +67,7 @@ def run_if_ready(content, style, *options):
         yield from run(content, style, *options)
         return
     with common.as_gradio_errors():
-        title = html.escape(_title(weights.named(style)))
+        title = html.escape(_title(weights.named(style, *networks.FIXED)))
     gr.Info(f"{title} is chosen: now choose the photograph to be painted, or one of the examples below.")
     yield gr.skip(), gr.skip(), f"{title} is chosen: a photograph is missing", gr.skip(), gr.skip()
 
@@ -77,7 +77,7 @@ def run_batch(files, style, strength, size, preserve_color):
     with common.as_gradio_errors(), common.job_folder() as folder:
         if not files:
             raise InputError("There are no photographs yet: choose several to be painted.")
-        network, done, files = weights.named(style), [], files[:MAX_BATCH]
+        network, done, files = weights.named(style, *networks.FIXED), [], files[:MAX_BATCH]
         yield gr.Gallery([], visible=True), f"0 of {len(files)} pictures"
         for number, file in enumerate(files, 1):
             try:

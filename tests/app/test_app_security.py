@@ -42,11 +42,12 @@ def traps(server, tmp_path_factory):
     (uploads / "loop.png").symlink_to(uploads / "loop.png")
     (uploads / "dangling.png").symlink_to(folder / "missing.png")
     back = os.path.relpath(folder, uploads)
-    inside = ["folder", "pipe.png", "link.png", "links/secret.png", "loop.png", "dangling.png", "missing.png", f"{back}/secret.png"]
+    inside = ["folder", "pipe.png", "link.png", "links/secret.png", "loop.png", "dangling.png", "missing.png",
+              f"{back}/secret.png"]
     outside = ["secret.png", ".hidden.jpg", "notes.txt", "empty.png", "pipe.png", "missing.png", "", "secret.png/"]
     photo = next((ROOT / "examples/photos").glob("*.jpg"))
-    others = ["/etc/passwd", "/etc", "/dev/zero", "/dev/stdin", "/proc/self/environ", "/proc/self/mem", "/root/.ssh/id_rsa", "/",
-              str(photo), str(photo.relative_to(ROOT)), "app.py", "..", "~/.bashrc", "file:///etc/passwd"]
+    others = ["/etc/passwd", "/etc", "/dev/zero", "/dev/stdin", "/proc/self/environ", "/proc/self/mem", "/root/.ssh/id_rsa",
+              "/", str(photo), str(photo.relative_to(ROOT)), "app.py", "..", "~/.bashrc", "file:///etc/passwd"]
     names = [str(uploads), *(f"{uploads}/{n}" for n in inside), *(f"{folder}/{n}" for n in outside), *others]
     assert len(set(names)) >= 30
     return names
@@ -121,11 +122,13 @@ def test_the_queue_cannot_be_skipped(server, traps, endpoint):
 def test_other_things_in_place_of_a_file(server, traps):
     """Addresses (nobody is called), pictures inside the call, lists, other shapes: the same sentence."""
     secret = next(path for path in traps if path.endswith("secret.png") and "gradio" not in path)
-    png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    values = [{"path": "http://127.0.0.1:9/a.png"} | META, {"path": "https://example.com/a.png"} | META, {"url": png}, {"path": png},
-              {"path": None, "url": "http://127.0.0.1:9/a.png"} | META, {"path": secret, "url": png} | META,
+    png = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5"
+           "ErkJggg==")
+    values = [{"path": "http://127.0.0.1:9/a.png"} | META, {"path": "https://example.com/a.png"} | META, {"url": png},
+              {"path": png}, {"path": None, "url": "http://127.0.0.1:9/a.png"} | META, {"path": secret, "url": png} | META,
               secret, [secret], {"path": {"path": secret} | META}, {"path": [secret]}, {}, {"a": {"path": secret} | META},
-              {"image": {"path": secret} | META}, {"path": "\0"}, {"path": "a" * 5000} | META, {"path": 7}, 7, True, [], [[]], "", 0]
+              {"image": {"path": secret} | META}, {"path": "\0"}, {"path": "a" * 5000} | META, {"path": 7}, 7, True, [],
+              [[]], "", 0]
     questions = [(endpoint, place, value, "queue") for endpoint, place, kind in file_inputs(server, "queue") for value in values
                  if kind == "image" and endpoint[1] in ("fixed", "arbitrary", "gatys")]
     assert SENTENCE in ask_all(server, questions)
@@ -138,7 +141,8 @@ def test_files_in_place_of_anything_else(server, traps):
         for place, kind in enumerate(endpoint[2]):
             if kind in ("image", "file", "state"):
                 continue
-            for value in ({"path": traps[9]} | META, {"path": "http://127.0.0.1:9/a.png"} | META, [{"path": traps[9]}], {"a": 1}):
+            for value in ({"path": traps[9]} | META, {"path": "http://127.0.0.1:9/a.png"} | META, [{"path": traps[9]}],
+                          {"a": 1}):
                 worked, answer = raw_http.call(server, endpoint, fill(endpoint[2], place, value))
                 assert not worked and answer.get("error") and traps[9] not in answer["error"], (endpoint, kind, value, answer)
     assert_nothing_read(server, traps)
@@ -155,8 +159,8 @@ def test_an_uploaded_file_is_painted(server):
 
 @pytest.mark.parametrize("name", ["../..", "/etc/passwd", "/etc/x.safetensors", "checkpoints/the-scream.safetensors",
                                   "{root}/checkpoints/the-scream.safetensors", "../checkpoints/the-scream", "owner/name",
-                                  "owner/name/weights", "stranger/more@main/second", "http://127.0.0.1:9/a", "<img src=x>", "\0",
-                                  ".", "", "a" * 5000])
+                                  "owner/name/weights", "stranger/more@main/second", "http://127.0.0.1:9/a", "<img src=x>",
+                                  "\0", ".", "", "a" * 5000])
 def test_names_are_no_paths(server, name):
     photo = {"path": raw_http.upload(server, next((ROOT / "examples/photos").glob("*.jpg")))} | META
     by_name = {e[1]: e for e in raw_http.endpoints(server)}
