@@ -5,11 +5,12 @@ import time
 import gradio as gr
 
 from .. import weights
-from ..arbitrary import METHODS, OPTIONS, stylize
+from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, stylize
 from . import common, turns
 
 TITLE = "Arbitrary style"
-MAX_SIZE = 2048
+SIZE, MAX_SIZE = 768, 2048
+METHOD, ALPHA = "wct", 0.6  # this keeps what a photograph shows and is a painting already
 SHIPPED = "adain-decoder"
 
 
@@ -18,8 +19,8 @@ def available():
     return True
 
 
-def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=None, weight_2=None, weight_3=None, weight_4=None,
-        method=None, alpha=None, size=None, preserve_color=None, wct_levels=None, decoder=None,
+def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
+        method=METHOD, alpha=ALPHA, size=SIZE, preserve_color="off", wct_levels=WCT_LEVELS, decoder=SHIPPED,
         progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
@@ -46,15 +47,13 @@ def build():
             with gr.Row():
                 content = common.picture("Content")
                 style = common.picture("Style")
-            # WCT at 0.6 keeps what a photograph shows and is a painting already
-            alpha = common.slider(OPTIONS["alpha"], "Strength α", value=0.6)
-            with gr.Row():
-                method = common.choice(OPTIONS["method"], "Method", value="wct")
-                preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
+            alpha = common.slider(OPTIONS["alpha"], "Strength α", value=ALPHA)
+            method = common.choice(OPTIONS["method"], "Method", value=METHOD)
+            preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
             start = gr.Button("Stylise", variant="primary", size="lg")
             pictures, shares = common.more_styles()
             with gr.Accordion("Advanced", open=False):
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, 768, 64)
+                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
                 decoder = gr.Dropdown([SHIPPED], value=SHIPPED, visible=False, label="AdaIN decoder", allow_custom_value=True,
                                       info="Those of other repositories are fetched when they are first used")
                 levels = common.choice(OPTIONS["levels"], "WCT levels", gr.CheckboxGroup)

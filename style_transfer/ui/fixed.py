@@ -12,7 +12,7 @@ from ..fixed import OPTIONS, mix, outputs
 from . import common, turns
 
 TITLE = "Fixed styles"
-MAX_SIZE = 2048
+SIZE, MAX_SIZE = 768, 2048
 MAX_BATCH = 30
 
 
@@ -42,7 +42,8 @@ def _stages(pictures, folder):
     return [(str(file), caption) for file, (caption, _) in zip(files, shown)]
 
 
-def run(content, style, strength, size, preserve_color, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+def run(content, style, strength=1.0, size=SIZE, preserve_color="off",
+        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
     with common.as_gradio_errors(), common.job_folder() as folder:
         content, network = common.load_content(content, size), weights.named(style, *networks.FIXED)
@@ -122,7 +123,7 @@ def build():
             strength = common.slider(OPTIONS["strength"], "Strength")
             start = gr.Button("Paint", variant="primary", size="lg")
             with gr.Accordion("Advanced", open=False):
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, 768, 64)
+                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
                 preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
             with gr.Accordion("Several photographs", open=False):
                 files = gr.File(file_count="multiple", file_types=["image"], height=120,

@@ -9,16 +9,16 @@ import gradio as gr
 import pandas as pd
 
 from .. import backbones, images
-from ..gatys import OPTIONS, optimize
+from ..gatys import DEFAULTS, OPTIONS, STYLE_LAYERS, optimize
 from ..networks.vgg import COMPACT, layer_names
 from . import common, turns
 
 TITLE = "Gatys"
-MAX_SIZE = 1024
+SIZE, MAX_SIZE = 512, 1024
 MAX_ITERATIONS = 1000
 PREVIEW_SECONDS = 0.8
 PLOT_POINTS = 120  # a curve on the screen needs no more, and it is sent again with every preview
-LOG_RATIO = round(math.log10(OPTIONS["alpha"].default / OPTIONS["beta"].default), 1)
+LOG_RATIO = round(math.log10(DEFAULTS["alpha"] / DEFAULTS["beta"]), 1)
 PALETTE = ("#8a8178", "#4153b3", "#c2683a", "#5d8a66", "#a0528a", "#b08a1e", "#3d8a9c")
 
 
@@ -54,9 +54,10 @@ class _Clock:
         return sum(max(n, 0) * self.paces[last] * growth ** (k + current - len(self.paces)) for k, n in enumerate(todo))
 
 
-def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=None, weight_2=None, weight_3=None, weight_4=None,
-        log_ratio=None, preserve_color=None, content_layer=None, style_layers=None, iterations=None, size=None, start=None,
-        optimizer=None, backbone=None, seed=None):
+def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
+        log_ratio=LOG_RATIO, preserve_color="off", content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
+        iterations=DEFAULTS["iterations"], size=SIZE, start=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
+        backbone=DEFAULTS["backbone"], seed=DEFAULTS["seed"]):
     """Optimise a picture towards a content's layout and the styles' textures (Gatys et al. 2016).
 
     Streams previews; the last one is the full picture. Returns the picture as a PNG file first.
@@ -77,7 +78,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=None,
                 time.sleep(PREVIEW_SECONDS)
             clock, history, shown = _Clock(size), [], -math.inf
             for step in turns.iterate(
-                    optimize, content, styles, style_weights=weights, beta=OPTIONS["alpha"].default / 10 ** log_ratio,
+                    optimize, content, styles, style_weights=weights, beta=DEFAULTS["alpha"] / 10 ** log_ratio,
                     preserve_color=preserve_color, content_layer=content_layer, style_layers=style_layers,
                     iterations=iterations, size=size, init=start, optimizer=optimizer, backbone=backbone, seed=seed):
                 history.append({"total": step.total, **step.losses})
@@ -153,7 +154,7 @@ def build():
                                   info="Content against style: lower for more style, higher for more of the photograph")
             with gr.Row():
                 iterations = common.slider(OPTIONS["iterations"], "Iterations", 10, MAX_ITERATIONS, step=10)
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, 512, 64)
+                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
             with gr.Row():
                 begin = gr.Button("Paint", variant="primary", size="lg", scale=3, min_width=140)
                 stop = gr.Button("Stop", size="lg", interactive=False, min_width=80)
@@ -167,7 +168,7 @@ def build():
                     optimizer = common.choice(OPTIONS["optimizer"], "Optimiser")
                 with gr.Row():
                     backbone = common.choice(OPTIONS["backbone"], "Backbone")
-                    seed = gr.Number(OPTIONS["seed"].default, precision=0, minimum=OPTIONS["seed"].low,
+                    seed = gr.Number(DEFAULTS["seed"], precision=0, minimum=OPTIONS["seed"].low,
                                      maximum=OPTIONS["seed"].high, label="Seed", info=OPTIONS["seed"].help)
         with gr.Column(scale=6, min_width=320):
             result = gr.Image(label="Result", type="filepath", format="png", height="min(480px, 92vw)",

@@ -89,7 +89,7 @@ class Place:
     def ahead(self):
         """(how many jobs come first, after how many seconds it is one's turn, or None where that cannot be said)."""
         first, *others = before = _LINE[:_LINE.index(self)] or [self]
-        if first is self:
-            return 0, 0.0
-        pace = (first.elapsed + first.left) / first.work if first.left is not None else None
-        return len(before), None if pace is None else first.left + pace * sum(job.work for job in others)
+        if first is self or first.left is None:
+            return (0, 0.0) if first is self else (len(before), None)
+        pace = (first.elapsed + first.left) / first.work
+        return len(before), first.left + pace * sum(job.work for job in others)
