@@ -2,6 +2,8 @@
 
 import os
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -171,3 +173,11 @@ def test_names_are_no_paths(server, name):
         assert not worked and answer["error"] and "<img" not in answer["error"], answer
     assert not [word for word in ("x.safetensors", "('127.0.0.1', 9)", "stranger") if word in audit(server)]
     assert "Traceback" not in server.log.read_text()
+
+
+def test_files_of_the_server_are_not_handed_out(server, traps):
+    for path in traps:
+        if path.startswith("/") and not path.startswith(str(server.temp)):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"{server.url}gradio_api/file={path}", timeout=5)
+            assert refused.value.code in (403, 404)
