@@ -158,6 +158,7 @@ def test_by_keyboard_alone(open_page):
 def test_gatys_draws_every_term_and_stop_leaves_a_result(open_page):
     page = open_page(tab="Gatys")
     page.locator('[id^="examples-"] td:visible').first.click()
+    page.locator('[data-testid="image"] img:visible').nth(1).wait_for()  # both pictures are there
     page.get_by_label("number input for Iterations").fill("1000")
     page.keyboard.press("Tab")
     paint, stop = (page.get_by_role("button", name=name, exact=True).locator("visible=true") for name in ("Paint", "Stop"))
