@@ -1,10 +1,15 @@
-"""The Gradio interface: one file a tab, what they share in common.py, how it looks in theme.py."""
+"""The Gradio interface: one file a tab, what they share in common.py, who computes when in turns.py, what a call may bring in
+inputs.py, how it looks in theme.py and page.css, and what keyboards and screen readers need beyond Gradio in page.js."""
+
+from pathlib import Path
 
 import gradio as gr
 
 from . import arbitrary, fixed, gatys
-from .theme import CSS, THEME
+from .inputs import Blocks
+from .theme import THEME
 
+TABS = (fixed, arbitrary, gatys)  # modules with TITLE, available() and build()
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -12,7 +17,8 @@ Give a photograph the hand of a painting.
 
 LAUNCH = dict(
     theme=THEME,
-    css=CSS,
+    css_paths=Path(__file__).with_name("page.css"),
+    js=Path(__file__).with_name("page.js").read_text(),
     max_file_size="20mb",
     run_history=False,  # it would leave people's pictures in the browsers of shared machines
     footer_links=["api", "settings"],
@@ -21,14 +27,11 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
-    with gr.Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs():
-            if fixed.any_style():
-                with gr.Tab("Fixed styles", id="fixed"):
-                    fixed.build()
-            with gr.Tab("Arbitrary style", id="arbitrary"):
-                arbitrary.build()
-            with gr.Tab("Gatys", id="gatys"):
-                gatys.build()
-    return blocks.queue(max_size=20, default_concurrency_limit=1)
+            for tab in TABS:
+                if tab.available():
+                    with gr.Tab(tab.TITLE):
+                        tab.build()
+    return blocks.queue(max_size=20, default_concurrency_limit=1, api_open=False)  # nobody skips the queue

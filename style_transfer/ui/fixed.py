@@ -1,46 +1,36 @@
 """The tab for fixed styles: a gallery, each style a network of its own."""
 
 import html
-import inspect
 import time
 from pathlib import Path
 
 import gradio as gr
 
-from .. import hub, images, weights
+from .. import checkpoints, hub, images, networks, weights
 from ..errors import InputError, StyleTransferError
-from ..fixed import mix, outputs, stylize
-from ..networks import FIXED
-from . import common
+from ..fixed import OPTIONS, mix, outputs
+from . import common, turns
 
-MAX_SIZE = 2048
+TITLE = "Fixed styles"
+SIZE, MAX_SIZE = 768, 2048
 MAX_BATCH = 30
-DEFAULTS = {name: p.default for name, p in inspect.signature(stylize).parameters.items()}
-COLORS = [("The style's", "off"), ("The photograph's, by luminance", "luminance"), ("Matched to the photograph's", "match")]
 
 
-def _catalog():
-    sources, problems = weights.catalog()
-    return sorted((s for s in sources if s.entry.family in FIXED), key=lambda s: s.entry.title), problems
+def _sorted(sources):
+    return sorted(sources, key=lambda source: source.entry.title)
 
 
-def any_style():
+def available():
     """Whether there is anything to show."""
-    return bool(hub.repositories() or _installed())
+    return bool(hub.repositories() or weights.installed(*networks.FIXED)[0])
 
 
-def _installed():
-    return sorted((s for s in weights.installed()[0] if s.entry.family in FIXED), key=lambda s: s.entry.title)
-
-
-@common.on_gpu(duration=30)
-def _outputs(content, network):
-    with common.sentences():  # here, because only Gradio's own errors come back from ZeroGPU's processes
-        return outputs(content, network)
+def _title(path):
+    return checkpoints.describe(path).get("title") or path.stem
 
 
 def _stages(pictures, folder):
-    """What Multimodal Transfer's three subnets made, and what each changed: (file, caption) for a gallery."""
+    """What the subnets of Multimodal Transfer made, and what each changed: (file, caption) for a gallery."""
     names = ("Style", "Enhance", "Refine")
     shown = [(f"{name} subnet, {max(x.shape[2:])} pixels", x) for name, x in zip(names, pictures)]
     for name, before, after in zip(names[1:], pictures, pictures[1:]):
@@ -52,82 +42,89 @@ def _stages(pictures, folder):
     return [(str(file), caption) for file, (caption, _) in zip(files, shown)]
 
 
-def run(content, style, strength=DEFAULTS["strength"], size=768, preserve_color="off",
+def run(content, style, strength=1.0, size=SIZE, preserve_color="off",
         progress=gr.Progress(track_tqdm=True)):  # noqa: B008
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
-    with common.sentences(), common.job_folder() as folder:
-        if not content:
-            raise InputError("There is no content picture yet: choose the photograph to be painted.")
-        content, network = images.load(content, int(size)), weights.named(style, *FIXED)
+    with common.as_gradio_errors(), common.job_folder() as folder:
+        content, network = common.load_content(content, size), weights.named(style, *networks.FIXED)
         start = time.perf_counter()
-        pictures = _outputs(content, network)
+        pictures = turns.compute(outputs, content, network)
         image = mix(content, pictures[-1], strength, preserve_color)
-        seconds = time.perf_counter() - start
-        before, after = Path(folder, "photograph.png"), Path(folder, f"{Path(network).stem}.png")
-        images.save(content, before)
-        images.save(image, after)
-        height, width = image.shape[2:]
+        shown = common.show(folder, network.stem, _title(network), content, image, time.perf_counter() - start)
         several = len(pictures) > 1
-        stages = gr.Gallery(_stages(pictures, folder) if several else [], visible=several)
-        yield (str(after), (str(before), str(after)), f"{width} × {height} pixels, {seconds:.2f} s", gr.Row(visible=True),
-               stages)
+        yield *shown, gr.Gallery(_stages(pictures, folder) if several else [], visible=several)
 
 
-def run_if_ready(content, *others):
+def choose(event: gr.SelectData, labels):
+    """The name of the style that was clicked in the gallery."""
+    if type(event.index) is int and 0 <= event.index < len(labels):
+        return labels[event.index]
+    raise gr.Error("There is no such style in the gallery: choose another one.", print_exception=False)
+
+
+def run_if_ready(content, style, *options):
     """`run` for a click on a style, which may come before there is a photograph."""
     if content:
-        yield from run(content, *others)
-    else:
-        yield [gr.skip()] * 5
+        yield from run(content, style, *options)
+        return
+    with common.as_gradio_errors():
+        title = html.escape(_title(weights.named(style, *networks.FIXED)))
+    gr.Info(f"{title} is chosen: now choose the photograph to be painted, or one of the examples below.")
+    yield gr.skip(), gr.skip(), f"{title} is chosen: a photograph is missing", gr.skip(), gr.skip()
 
 
 def run_batch(files, style, strength, size, preserve_color):
     """The same for several pictures: each appears when it is ready; one that cannot be read is told and left out."""
-    with common.sentences(), common.job_folder() as folder:
+    with common.as_gradio_errors(), common.job_folder() as folder:
         if not files:
             raise InputError("There are no photographs yet: choose several to be painted.")
-        network, done = weights.named(style, *FIXED), []
-        for number, file in enumerate(files[:MAX_BATCH]):
+        network, done, files = weights.named(style, *networks.FIXED), [], files[:MAX_BATCH]
+        yield gr.Gallery([], visible=True), f"0 of {len(files)} pictures"
+        for number, file in enumerate(files, 1):
             try:
-                content = images.load(file, int(size))
-                image = mix(content, _outputs(content, network)[-1], strength, preserve_color)
+                content = images.load(file, size)
+                image = mix(content, turns.compute(outputs, content, network)[-1], strength, preserve_color)
             except (StyleTransferError, gr.Error) as error:
-                gr.Warning(html.escape(f"{Path(file).name}: {error}"))
+                common.warn([f"{Path(file).name}: {error}"])
                 continue
-            target = Path(folder, f"{number + 1:02d}-{Path(file).stem}.png")
+            target = Path(folder, f"{number:02d}-{Path(file).stem}.png")
             images.save(image, target)
             done.append((str(target), Path(file).stem))
-            yield done, f"{len(done)} of {min(len(files), MAX_BATCH)} pictures"
+            yield gr.Gallery(done), f"{len(done)} of {len(files)} pictures"
 
 
-def _gallery():
+def _gallery(sources):
+    """([(tile, title)], [(title, label)] for the list of names, [label of each tile])."""
+    tiles = {source.label: tile for source in sources if (tile := source.tile())}
+    titles = {source.label: source.entry.title for source in sources}
+    return ([(str(tile), titles[label]) for label, tile in tiles.items()], [(title, label) for label, title in titles.items()],
+            list(tiles))
+
+
+def _catalog():
     """The gallery and the list of names, of what is here and in the repositories."""
-    sources, problems = _catalog()
-    for problem in problems:
-        gr.Warning(html.escape(problem))
-    tiles = [(str(tile), source.entry.title) for source in sources if (tile := source.tile())]
-    choices = [(source.entry.title, source.label) for source in sources]
-    return gr.Gallery(tiles), gr.Dropdown(choices), [source.label for source in sources if source.tile()]
+    sources, problems = weights.catalog(*networks.FIXED)
+    common.warn(problems)
+    tiles, choices, labels = _gallery(_sorted(sources))
+    return gr.Gallery(tiles), gr.Dropdown(choices), labels
 
 
 def build():
     """The tab's components and events."""
-    styles = _installed()
-    labels = [s.label for s in styles]
+    tiles, choices, labels = _gallery(_sorted(weights.installed(*networks.FIXED)[0]))
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             content = common.picture("Content")
-            gallery = gr.Gallery([(str(t), s.entry.title) for s in styles if (t := s.tile())], label="Styles", columns=4,
-                                 height=300, object_fit="cover", allow_preview=False, buttons=[], elem_classes="styles")
-            shown = gr.State([s.label for s in styles if s.tile()])
-            style = gr.Dropdown([(s.entry.title, s.label) for s in styles], value=labels[0] if labels else None,
-                                label="Style", allow_custom_value=True)
-            strength = gr.Slider(0, 1, DEFAULTS["strength"], step=0.05, label="Strength",
-                                 info="1 is the network's picture, 0 the photograph")
+            gallery = gr.Gallery(tiles, label="Styles", columns=4, height="auto", object_fit="cover", allow_preview=False,
+                                 buttons=[], elem_classes="styles")
+            shown = gr.State(labels)
+            style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True,
+                                info="Those of other repositories are fetched when they are first used")
+            strength = common.slider(OPTIONS["strength"], "Strength")
             start = gr.Button("Paint", variant="primary", size="lg")
             with gr.Accordion("Advanced", open=False):
-                size = gr.Slider(128, MAX_SIZE, 768, step=64, label="Long side, pixels")
-                preserve_color = gr.Dropdown(COLORS, value="off", label="Colours")
+                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
+                preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
             with gr.Accordion("Several photographs", open=False):
                 files = gr.File(file_count="multiple", file_types=["image"], height=120,
                                 label=f"Photographs, {MAX_BATCH} at most")
@@ -138,21 +135,17 @@ def build():
                                       visible=False, buttons=["fullscreen", "download"]))
             painted = gr.Gallery(label="Painted", columns=3, height="auto", format="png", visible=False,
                                  buttons=["download", "download_all"])
-    examples = common.photographs(content)
+    examples = common.examples(content)
 
     inputs = [content, style, strength, size, preserve_color]
     if hub.repositories():  # asked when somebody opens the page: the app starts without the network
-        gr.on(None, _gallery, None, [gallery, style, shown], queue=False, show_progress="hidden", **common.PRIVATE)
-    start.click(run, inputs, results, api_name="fixed", show_progress_on=slider, **common.HEAVY)
-
-    def choose(labels, event: gr.SelectData):
-        return labels[event.index]
-
-    chosen = gallery.select(choose, shown, style, queue=False, show_progress="hidden", **common.PRIVATE)
-    # a click on a style or on an example is enough, once there is a photograph
-    chosen.then(run_if_ready, inputs, results, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
+        gr.on(None, _catalog, None, [gallery, style, shown], **common.QUIET)
+    start.click(run, inputs, results, api_name="fixed", show_progress_on=slider, **turns.FAST)
+    # a click on a style or on an example is enough once there is a photograph; of several quick ones the last one counts
+    chosen = gallery.select(choose, shown, style, trigger_mode="multiple", **common.QUIET)
+    chosen.then(run_if_ready, inputs, results, trigger_mode="always_last", show_progress_on=slider, **turns.FAST,
+                **common.PRIVATE)
     if examples:
-        examples.load_input_event.then(run, inputs, results, show_progress_on=slider, **common.HEAVY, **common.PRIVATE)
-    opened = start_all.click(lambda: gr.Gallery(visible=True), None, painted, queue=False, show_progress="hidden",
-                             **common.PRIVATE)
-    opened.then(run_batch, [files, *inputs[1:]], [painted, status], show_progress_on=painted, **common.HEAVY, **common.PRIVATE)
+        examples.load_input_event.then(run, inputs, results, show_progress_on=slider, **turns.FAST, **common.PRIVATE)
+    start_all.click(run_batch, [files, *inputs[1:]], [painted, status], show_progress_on=painted, **turns.MANY,
+                    **common.PRIVATE)
