@@ -14,6 +14,7 @@ from .errors import InputError
 
 BLOCK = 1 << 15  # positions that are worked on at a time, so that their float32 copies stay in the processor's cache
 EPSILON = 1e-5  # added to variances, as in Huang and Belongie's code
+LACKING = 0.5  # of a picture's deviation in a colour direction: a style that has less of it lacks that colour
 RELATIVE_EPSILON = 1e-5  # of the largest variance: directions below it carry rounding errors only
 
 
@@ -96,15 +97,16 @@ def wct(content, style):
 
 
 def palette(content, style):
-    """The symmetric map that gives the style's mean and covariance, but increases nothing: colours go, none are invented.
+    """The symmetric map that takes from a picture the colours which the style lacks, and leaves the others as they are.
 
-    The linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) (Pitie and Kokaram 2007, "The linear
-    Monge-Kantorovitch linear colour mapping"), its eigenvalues limited to 1. content, style: `Statistics` of pictures.
+    content, style: `Statistics` of pictures. After the linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2)
+    C_c^(-1/2) of Pitie and Kokaram 2007, whose eigenvalues are the gains by which the one's deviations become the other's. Only
+    gains g below `LACKING` change anything, by (g / LACKING)^2: towards the style's mean, for a drawing to its one hue.
     """
     between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
     gains, vectors = torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
-    matrix = (vectors * gains.clamp_max(1)[:, None]) @ vectors.mT
-    return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
+    matrix = (vectors * (gains / LACKING).clamp(0, 1).square()[:, None]) @ vectors.mT
+    return Affine(matrix, style.mean - (matrix @ style.mean[..., None])[..., 0])
 
 
 def blend(maps, weights, alpha=1.0):
