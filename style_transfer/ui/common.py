@@ -1,6 +1,7 @@
 """What the tabs share: inputs made from the core's options, errors as sentences, the result's components, examples."""
 
 import contextlib
+import functools
 import html
 import logging
 import tempfile
@@ -70,7 +71,7 @@ def before_and_after():
 
 def show(folder, name, title, content, image, seconds):
     """A result written into a job's folder, as the outputs of `before_and_after`."""
-    before, after = Path(folder, "photograph.png"), Path(folder, f"{name}.png")
+    before, after = Path(folder, "photograph.jpg"), Path(folder, f"{name}.png")  # a PNG takes ten times as long
     images.save(content, before)
     images.save(image, after)
     height, width = image.shape[2:]
@@ -78,11 +79,17 @@ def show(folder, name, title, content, image, seconds):
     return str(after), (str(before), str(after)), status, gr.Row(visible=True)
 
 
+@functools.lru_cache(maxsize=4)
+def _load(path, size):
+    """`images.load`, kept for the next click: Gradio's paths hold the files' hashes, so what is in them never changes."""
+    return images.load(path, size)
+
+
 def load_content(content, size):
     """The photograph's file as a tensor; InputError where there is none."""
     if not content:
         raise InputError("There is no content picture yet: choose the photograph to be painted.")
-    return images.load(content, size)
+    return _load(content, size)
 
 
 def load_pictures(content, styles, weights, size):
@@ -91,7 +98,7 @@ def load_pictures(content, styles, weights, size):
     given = [(s, w) for s, w in zip(styles, weights, strict=True) if s]
     if not given:
         raise InputError("There is no style picture yet: choose a painting or a pattern.")
-    return content, [images.load(s, size) for s, _ in given], [w for _, w in given] if len(given) > 1 else None
+    return content, [_load(s, size) for s, _ in given], [w for _, w in given] if len(given) > 1 else None
 
 
 def job_folder():
