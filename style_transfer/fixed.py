@@ -34,7 +34,7 @@ def _paint(network, reductions, content):
     height, width = content.shape[2:]
     padded = reflection_pad(content, margin)
     padded = F.pad(padded, (0, -padded.shape[3] % side, 0, -padded.shape[2] % side), mode="replicate")
-    pictures = devices.run(network, F.avg_pool2d(padded, reductions[0]))
+    pictures = devices.run(network, F.avg_pool2d(padded, reductions[0]) if reductions[0] > 1 else padded)
     pictures = [pictures] if torch.is_tensor(pictures) else pictures
     return [x[:, :, margin // k:margin // k - -height // k, margin // k:margin // k - -width // k]
             for x, k in zip(pictures, reductions)]
