@@ -17,7 +17,7 @@ from .errors import InputError, StyleTransferError
 from .options import Option
 
 MAX_PIXELS = 64_000_000
-SIZE = Option(None, "Long side of the result in pixels; default: the content's.", 16, 16384)
+SIZE = Option(None, "Long side of the result in pixels.", 16, 16384)
 # Image.open tries nothing else, so that no exotic decoder (EPS runs Ghostscript) ever sees a stranger's file.
 # (MPO, what phones write, opens as JPEG.)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")

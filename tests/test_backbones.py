@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from hub_server import Blob, Hub
 from huggingface_hub import constants
 
 from style_transfer import backbones, gatys
 from style_transfer.errors import CheckpointError, HubError, InputError
 from style_transfer.networks.vgg import VGG, VGG19
+from tests.hub_server import Blob, Hub
 
 CLASSIFIER = {"head.fc": (1000, 4096), "pre_logits.fc1": (4096, 512, 7, 7), "pre_logits.fc2": (4096, 4096, 1, 1)}
 

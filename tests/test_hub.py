@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import Blob, Hub
 from huggingface_hub import constants
 
 from style_transfer import checkpoints, hub, weights
 from style_transfer.errors import CheckpointError, HubError, InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.vgg import VGG
+from tests.hub_server import Blob, Hub
 
 PLAN = dict(depths=(1, 1, 1, 1), widths=(4, 4, 4, 4))
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from app_server import running
 from gradio_client import Client
 
 from style_transfer import checkpoints
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.vgg import COMPACT, VGG
+from tests.app.app_server import running
 
 NEEDED = ("encoder", "adain-decoder", *(f"wct-decoder-{level}" for level in range(1, 6)))
 

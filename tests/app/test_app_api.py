@@ -1,8 +1,8 @@
 """The endpoints as programs see them: what each parameter means, of which type it is, and a sentence for what is wrong."""
 
 import pytest
-import raw_http
-from app_server import ROOT
+
+from tests.app.app_server import ROOT
 
 META = {"meta": {"_type": "gradio.FileData"}}
 WRONG = {

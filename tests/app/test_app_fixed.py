@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from app_server import running
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -12,6 +11,7 @@ from PIL import Image
 from style_transfer import checkpoints
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.multimodal import Multimodal
+from tests.app.app_server import running
 
 CONTENT = next((Path(__file__).resolve().parents[2] / "examples/photos").glob("*.jpg"))
 

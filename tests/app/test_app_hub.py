@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from app_server import running
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from hub_server import Blob, Hub
 
 from style_transfer import checkpoints
 from style_transfer.networks.decoder import Decoder
+from tests.app.app_server import running
+from tests.hub_server import Blob, Hub
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONTENT, STYLE = (str(next((EXAMPLES / kind).glob("*.jpg"))) for kind in ("photos", "styles"))

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import raw_http
-from app_server import ROOT, running
 from PIL import Image
+
+from tests.app.app_server import ROOT, running
 
 META = {"meta": {"_type": "gradio.FileData"}}
 SENTENCE = "uploaded"

@@ -7,12 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import raw_http
 import torch
-from app_server import ROOT
 from gradio_client import Client, handle_file
 
 from style_transfer.ui import gatys, turns
+from tests.app.app_server import ROOT
 
 PHOTO, STYLE = (str(next((ROOT / f"examples/{kind}").glob("*.jpg"))) for kind in ("photos", "styles"))
 
