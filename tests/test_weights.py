@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
-from test_hub import PLAN, client, folder, published, server  # noqa: F401
 
 from style_transfer import checkpoints, fixed, hub, weights
 from style_transfer.errors import CheckpointError, InputError, StyleTransferError
@@ -14,6 +13,7 @@ from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.vgg import VGG
 from tests.hub_server import Blob
+from tests.test_hub import PLAN, client, folder, published, server  # noqa: F401
 
 HOSTILE = ["", None, 5, 2.5, True, [], ["encoder"], {}, b"encoder", "../x", "../encoder", "/etc/passwd", "/etc/hostname", ".",
            "..", "a/b/../../c", "checkpoints/encoder", "./encoder", "encoder\n", "enc\0oder", "\0", "x" * 5000, "x" * 10 ** 6,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.app import raw_http
 from tests.app.app_server import ROOT
 
 META = {"meta": {"_type": "gradio.FileData"}}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.app import raw_http
 from tests.app.app_server import ROOT, running
 
 META = {"meta": {"_type": "gradio.FileData"}}

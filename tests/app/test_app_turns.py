@@ -11,6 +11,7 @@ import torch
 from gradio_client import Client, handle_file
 
 from style_transfer.ui import gatys, turns
+from tests.app import raw_http
 from tests.app.app_server import ROOT
 
 PHOTO, STYLE = (str(next((ROOT / f"examples/{kind}").glob("*.jpg"))) for kind in ("photos", "styles"))
