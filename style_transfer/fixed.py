@@ -84,5 +84,6 @@ def stylize(content, style, strength=1.0, preserve_color="off", *, size=None, de
 def mix(content, image, strength=1.0, preserve_color="off"):
     """A network's picture with the content's colours and mixed with it, as `stylize` says; content is resized to it."""
     check(OPTIONS, strength=strength)
+    image = images.check(image, "network's picture")
     content = images.resize(images.check(content, "content"), image.shape[2:]).cpu()
     return torch.lerp(content, color.preserve(content, image, preserve_color), float(strength)).contiguous()
