@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections import Counter
 from enum import Enum
@@ -42,7 +43,7 @@ def _path(text):
     return Path(text)
 
 
-Content = Annotated[Path, typer.Argument(parser=_path, help="The photograph, or a folder of photographs.")]
+Content = Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph, or a folder of photographs.")]
 Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
 Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
@@ -103,7 +104,9 @@ def _jobs(content, output, styles=(), overwrite=False):
         if len(left) < len(jobs):
             console.print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are in {output} already and are kept: --overwrite "
                           "paints them anew.")
-        return left
+        jobs = left
+    if not jobs:
+        raise typer.Exit
     return jobs
 
 
@@ -294,7 +297,8 @@ def weights_convert(file: Annotated[Path, typer.Argument(help=f"Weights of anoth
 
 
 def main():
-    """Run the command line; errors are one sentence, exit code 2 for wrong input and 1 for other failures."""
+    """Run the command line; errors are one sentence, exit code 2 for wrong input, 1 for other failures, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C, by way of what removes half-written files
     try:
         app(standalone_mode=True)
     except (InputError, CheckpointError) as error:
@@ -304,10 +308,11 @@ def main():
         console.print(str(error), style="red")
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        console.print(f"{error.filename or 'A file'} could not be read or written: {error.strerror or error}.", style="red")
+        console.print(f"{error.filename or 'A file'} could not be read or written ({error.strerror or error}): choose another "
+                      "place, or check its permissions.", style="red")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(1)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
