@@ -45,7 +45,8 @@ def _path(text):
 
 Content = Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph, or a folder of photographs.")]
 Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
-Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The result; a folder where CONTENT is one.")]
+Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH",
+                                      help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
 StyleSize = _declared(Option(512, "Long side to which the styles are brought: more gives larger strokes.", 16, 4096))
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Paint anew what a folder has already; replace even originals.")]

@@ -24,7 +24,7 @@ def preserve(content, image, mode):
     exactly, and serves networks whose style is fixed. Raises InputError for another mode and for what are no such pictures.
     """
     mode = check_mode(mode)
-    if not all(torch.is_tensor(x) and x.ndim == 4 and x.shape[1:] == image.shape[1:] and x.shape[1] == 3 for x in (image, content)):
+    if not all(torch.is_tensor(x) and x.ndim == 4 and x.shape[1:] == (3, *image.shape[2:]) for x in (image, content)):
         raise InputError("The content and the stylised picture must be tensors [N, 3, H, W] of one size: resize the content.")
     return image if mode == "off" else {"luminance": keep_content_colors, "match": match_color}[mode](content, image)
 

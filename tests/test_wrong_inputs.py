@@ -6,10 +6,7 @@ Python's cases are expressions, the command line's are what people type; both ar
 import json
 import os
 import re
-import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +18,6 @@ from PIL import Image
 from safetensors.torch import save
 
 import style_transfer as st
-from style_transfer import __main__ as command_line
 from style_transfer import (
     arbitrary,
     backbones,
@@ -236,7 +232,8 @@ NAMES = {k: v for k, v in vars(Names).items() if k[0] != "_"} | dict(
 
 WRONG_PICTURES = ["None", "'photo.jpg'", "5", "[]", "[photo]", "array", "Image.new('RGB', (32, 32))", "tensor(3, 32, 32)",
                   "tensor(2, 3, 32, 32)", "tensor(0, 3, 32, 32)", "tensor(1, 1, 32, 32)", "tensor(1, 4, 32, 32)",
-                  "tensor(1, 3, 32)", "tensor(32)", "torch.tensor(0.5)", "tensor(1, 3, 0, 32)", "tensor(dtype=torch.uint8, fill=5)",
+                  "tensor(1, 3, 32)", "tensor(32)", "torch.tensor(0.5)", "tensor(1, 3, 0, 32)",
+                  "tensor(dtype=torch.uint8, fill=5)",
                   "tensor(dtype=torch.complex64)", "gradients", "holes", "tensor(fill=inf)"]
 FEW_PICTURES = ["None", "tensor(3, 32, 32)", "holes", "array"]
 WRONG_STRENGTHS = ["None", "'1'", "nan", "inf", "-0.1", "1.1", "[]", "True", "1j"]
@@ -255,7 +252,8 @@ PYTHON = [
     *((InputError, f"st.save({x})") for x in [
         "None, 'out.png'", "[], 'out.png'", "array, 'out.png'", "Image.new('RGB', (5, 5)), 'out.png'",
         "tensor(2, 3, 8, 8), 'out.png'", "tensor(8, 8), 'out.png'", "tensor(1, 3, 0, 8), 'out.png'", "photo, 'out'",
-        "photo, 'out.gif'", "photo, 'out.png.txt'", "photo, ''", "photo, '.'", "photo, '.png'", "photo, 'in'", "photo, None", "photo, 5",
+        "photo, 'out.gif'", "photo, 'out.png.txt'", "photo, ''", "photo, '.'", "photo, '.png'", "photo, 'in'", "photo, None",
+        "photo, 5",
         "photo, 'no/out.png'", "photo, 'photo.jpg/out.png'", "photo, 'out.jpg', 'high'", "photo, 'out.jpg', 0",
         "photo, 'out.jpg', 101", "photo, 'out.webp', nan", "tensor(1, 3, 1, 17000), 'out.webp'",
         "tensor(1, 3, 1, 66000), 'out.jpg'"]),
@@ -276,7 +274,8 @@ PYTHON = [
         "'good/good.safetensors'", "'w/none.safetensors'", "'w/nan.safetensors'", "'encoder'", "'the-scream'", "Path('in')"]),
     *((InputError, f"arbitrary.stylize({x}, [style])") for x in WRONG_PICTURES),
     *((InputError, f"arbitrary.stylize(photo, {x})") for x in [
-        "None", "[]", "()", "style", "'style.jpg'", "[None]", "['style.jpg']", "[style, None]", "[tensor(1, 3, 8, 8)]", "[holes]",
+        "None", "[]", "()", "style", "'style.jpg'", "[None]", "['style.jpg']", "[style, None]", "[tensor(1, 3, 8, 8)]",
+        "[holes]",
         "{'a': style}", "[arbitrary.encode(style, 'wct')]", "[style], 5", "[style], 'a'", "[style], [1, 2]", "[style], []",
         "[style, style], [0, 0]", "[style, style], [-1, 2]", "[style, style], [nan, 1]", "[style, style], [inf, 1]",
         "[style], ['much']", "[style], [None]", "[style, style], {1: 2}",
@@ -321,10 +320,12 @@ PYTHON = [
         "style_layers=['relu9_9']", "style_layers=[None]", "style_layers={'relu1_1': 0}", "style_layers={'relu1_1': -1}",
         "style_layers={'relu1_1': 'x'}", "style_layers={'relu1_1': nan}", "iterations=0", "iterations=-5", "iterations=1.5",
         "iterations=nan", "iterations='300'", "iterations=10 ** 9", "scales=0", "scales=9", "scales=1.5", "scales=None",
-        "size=8", "size=nan", "size='512'", "size=20000", "style_scale=0", "style_scale=nan", "style_scale=-1", "style_scale=100",
+        "size=8", "size=nan", "size='512'", "size=20000", "style_scale=0", "style_scale=nan", "style_scale=-1",
+        "style_scale=100",
         "init='black'", "init=None", "optimizer='sgd'", "optimizer=[]", "backbone='resnet'", "backbone=None", "backbone=[]",
         "seed=-1", "seed=0.5", "seed=None", "seed='0'", "seed=2 ** 31", "preserve_color='yes'", "device='foo'"]),
-    *((InputError, f"next(gatys.optimize({x}))") for x in ["tensor(1, 3, 8, 8), [style]", "thin, [style]", "tensor(1, 3, 1, 1), [style]"]),
+    *((InputError, f"next(gatys.optimize({x}))") for x in ["tensor(1, 3, 8, 8), [style]", "thin, [style]",
+        "tensor(1, 3, 1, 1), [style]"]),
     (HubError, "next(gatys.optimize(photo, [style], backbone='vgg19'))"),
 
     *((InputError, f"color.preserve({x})") for x in [
@@ -333,28 +334,35 @@ PYTHON = [
         "photo, tensor(3, 32, 40), 'match'"]),
 
     *((InputError, f"weights.find({x})") for x in WRONG_NAMES),
-    *((InputError, f"weights.named({x})") for x in [*WRONG_NAMES, "'photo.jpg'", "'/etc/passwd'", "'encoder.safetensors'", "Path('encoder')"]),
+    *((InputError, f"weights.named({x})") for x in [*WRONG_NAMES, "'photo.jpg'", "'/etc/passwd'", "'encoder.safetensors'",
+        "Path('encoder')"]),
     *((CheckpointError, f"weights.decoders([{x}])") for x in ["'encoder'", "'good/good.safetensors'", "'w/none.safetensors'"]),
     *((CheckpointError, f"checkpoints.{f}({x})") for f in ("load", "describe", "sha256", "shared", "entry")
       for x in ["'nonono'", "'.'", "'pipe.jpg'", "'/dev/zero'", "'a\\0b'", "'x' * 5000", "''"]),
     *((CheckpointError, f"checkpoints.{x}") for x in [
-        "load(None)", "load(-1)", "load([])", "load('photo.jpg')", "verify('nonono')", "verify('photo.jpg')", "verify('nothing')", "verify('w')",
+        "load(None)", "load(-1)", "load([])", "load('photo.jpg')", "verify('nonono')", "verify('photo.jpg')",
+        "verify('nothing')", "verify('w')",
         "write_index('nonono')", "write_index('photo.jpg')", "write_index('w')", "read_index('nonono')", "read_index('in')",
         "encoder_of('good/good.safetensors')", "encoder_of('nonono')"]),
     *((InputError, f"hub.parse({x})") for x in [
-        "None", "5", "''", "'name'", "'owner/'", "'/name'", "'a/b/c'", "'a b/c'", "'a/b@..'", "'a/b@x y'", "'https://huggingface.co/a/b'",
+        "None", "5", "''", "'name'", "'owner/'", "'/name'", "'a/b/c'", "'a b/c'", "'a/b@..'", "'a/b@x y'",
+        "'https://huggingface.co/a/b'",
         "'a/../b'", "'a\\n/b'", "[]"]),
     *((HubError, x) for x in [
-        "list(hub.pull(hub.parse('a/b'), folder='nothing'))", "hub.push(hub.parse('a/b'), 'good')", "hub.index(hub.parse('a/b'))",
-        "hub.commit('a/b')", "list(backbones.download('vgg16'))", "backbones.load('vgg19')", "backbones.load('vgg16', ['relu5_3'])"]),
+        "list(hub.pull(hub.parse('a/b'), folder='nothing'))", "hub.push(hub.parse('a/b'), 'good')",
+        "hub.index(hub.parse('a/b'))",
+        "hub.commit('a/b')", "list(backbones.download('vgg16'))", "backbones.load('vgg19')",
+        "backbones.load('vgg16', ['relu5_3'])"]),
     *((InputError, x) for x in [
         "list(hub.pull(hub.parse('a/b'), folder='photo.jpg'))", "hub.push(hub.parse('a/b'), 'nothing')",
         "hub.push(hub.parse('a/b'), 'nonono')", "hub.push(hub.parse('a/b'), 'photo.jpg')", "hub.index(hub.Repository('a b'))"]),
     (CheckpointError, "hub.push(hub.parse('a/b'), 'w')"),
     *((InputError, f"backbones.load({x})") for x in ["None", "'resnet'", "''", "[]", "5", "'VGG19'"]),
     *((CheckpointError, f"convert.convert({x}, 'out.safetensors')") for x in [
-        "'nonono.pth'", "'in'", "'photo.jpg'", "'w/empty.pth'", "'w/text.pth'", "'w/pipe.pth'", "'w/list.pth'", "'w/no-tensors.pth'",
-        "'w/scalars.pth'", "'w/one-tensor.pth'", "'w/module.pth'", "'w/ours.pth'", "'w/half.safetensors'", "'good/good.safetensors'",
+        "'nonono.pth'", "'in'", "'photo.jpg'", "'w/empty.pth'", "'w/text.pth'", "'w/pipe.pth'", "'w/list.pth'",
+        "'w/no-tensors.pth'",
+        "'w/scalars.pth'", "'w/one-tensor.pth'", "'w/module.pth'", "'w/ours.pth'", "'w/half.safetensors'",
+        "'good/good.safetensors'",
         "'/dev/zero'", "'x' * 5000"]),
     *((CheckpointError, f"convert.convert('w/ours.pth', {x})") for x in ["'out.pth'", "'out'", "'w/ours.pth'", "''"]),
     *((InputError, f"device.pick({x})") for x in WRONG_DEVICES),
@@ -373,15 +381,6 @@ def test_python(kind, expression):
     assert isinstance(caught.value, kind) and seconds < SECONDS, (caught.value, seconds)
 
 
-def typed(line, monkeypatch, capsys):
-    """(exit code, what was printed to stderr) of the command line in this process."""
-    monkeypatch.setattr(sys, "argv", ["style_transfer", *shlex.split(line)])
-    with pytest.raises(SystemExit) as caught:
-        command_line.main()
-        sys.exit(0)
-    return caught.value.code, capsys.readouterr().err
-
-
 def check_message(text):
     """What the command line prints for wrong input: one line, or typer's box below the usage."""
     assert "Traceback" not in text and "\x1b" not in text
@@ -393,7 +392,7 @@ def check_message(text):
 
 
 @pytest.mark.parametrize("name", WEIGHT_FILES)
-def test_weight_files(name, monkeypatch, capsys):
+def test_weight_files(name, typed):
     path = f"w/{name}.safetensors"
     for work in (checkpoints.load, lambda path: fixed.stylize(Names.photo, path)):
         start = time.monotonic()
@@ -401,18 +400,18 @@ def test_weight_files(name, monkeypatch, capsys):
             work(path)
         assert name in str(caught.value) and time.monotonic() - start < SECONDS
         check_sentence(str(caught.value))
-    code, text = typed(f"fixed photo.jpg --style {path} -o out.png", monkeypatch, capsys)
+    code, text = typed(f"fixed photo.jpg --style {path} -o out.png")
     assert code == 2 and name in text
     check_message(text)
 
 
 @pytest.mark.parametrize("name", INDICES)
-def test_indices(name, monkeypatch, capsys):
+def test_indices(name, typed):
     start = time.monotonic()
     with pytest.raises(CheckpointError) as caught:
         checkpoints.read_index(f"index/{name}/index.json")
     check_sentence(str(caught.value))
-    code, text = typed(f"weights verify --folder index/{name}", monkeypatch, capsys)
+    code, text = typed(f"weights verify --folder index/{name}")
     assert code == 2 and time.monotonic() - start < SECONDS
     check_message(text)
 
@@ -427,19 +426,24 @@ COMMANDS = [
         "photo.jpg loop.jpg -o out.png", "dangling.jpg style.jpg -o out.png", "photo.jpg in -o out.png",
         "pixel.png style.jpg -o out.png", "nothing style.jpg -o out", "'' style.jpg -o out.png", "photo.jpg '' -o out.png",
         "huge.png style.jpg -o out.png", f"{'x' * 300} style.jpg -o out.png", f"photo.jpg {'x' * 300} -o out.png",
-        "'[red]in[/b].jpg' style.jpg -o out.png", "'a\nb.jpg' style.jpg -o out.png", "nowhere.jpg style.jpg -o new/out.png", "photo.jpg nowhere.jpg -o new/out.png",
-        "photo.jpg broken.jpg -o new/out.png", "bad style.jpg -o nothing", "in style.jpg -o out.png", "in style.jpg -o out --weights 1,2",
+        "'[red]in[/b].jpg' style.jpg -o out.png", "'a\nb.jpg' style.jpg -o out.png", "nowhere.jpg style.jpg -o new/out.png",
+        "photo.jpg nowhere.jpg -o new/out.png",
+        "photo.jpg broken.jpg -o new/out.png", "bad style.jpg -o nothing", "in style.jpg -o out.png",
+        "in style.jpg -o out --weights 1,2",
         "in style.jpg -o out --alpha nan"]),
     *((2, f"adain photo.jpg style.jpg -o {output}") for output in [
         "out", "out.gif", "out.txt", "out.png.", "photo.jpg", "./photo.jpg", "link.png", "style.jpg", "../here0/photo.jpg",
         "in/../photo.jpg", "photo.jpg/out.png", "'out\npng'", "new/out.xyz", "in/1.jpg/out.png"]),
     *((2, f"adain {line}") for line in [
         "both/a.png style.jpg -o both", "link.png style.jpg -o .", "link.png style.jpg -o ''", "in style.jpg -o photo.jpg",
-        "in style.jpg -o in", "in style.jpg -o in/", "in style.jpg -o nothing/../in", "both style.jpg -o both", "clash style.jpg -o out",
-        "in style.jpg -o pipe.jpg", "in style.jpg -o photo.jpg/out", "in in/1.jpg -o in", "photo.jpg style.jpg -o pipe.jpg/a.png"]),
+        "in style.jpg -o in", "in style.jpg -o in/", "in style.jpg -o nothing/../in", "both style.jpg -o both",
+        "clash style.jpg -o out",
+        "in style.jpg -o pipe.jpg", "in style.jpg -o photo.jpg/out", "in in/1.jpg -o in",
+        "photo.jpg style.jpg -o pipe.jpg/a.png"]),
     *((2, f"{paint} {option}") for paint in PAINT for option in [
         "--alpha x", "--alpha ''", "--alpha nan", "--alpha -1", "--weights ''", "--weights a", "--weights 1,2", "--weights nan",
-        "--weights 0", "--weights -1", "--weights inf", "--preserve-color", "--preserve-color yes", "--device foo", "--device ''",
+        "--weights 0", "--weights -1", "--weights inf", "--preserve-color", "--preserve-color yes", "--device foo",
+        "--device ''",
         "--device cuda:99", "--device meta", "--precision half", "--precision ''", "--nonono", "--overwrite=yes", "--size 0",
         "--size -5", "--size x", "--size 1.5", "--size nan", "--size 100000"]),
     *((2, f"{paint} {option}") for paint in PAINT[:2] for option in [
@@ -462,10 +466,12 @@ COMMANDS = [
         "", "photo.jpg -o out.png", "photo.jpg --style the-scream", "--style the-scream -o out.png",
         "nowhere.jpg --style the-scream -o out.png", "broken.jpg --style the-scream -o out.png",
         "photo.jpg style.jpg --style the-scream -o out.png", "strip.png --style wheat-field -o out.png --size 16",
-        "photo.jpg --style the-scream -o photo.jpg", "photo.jpg --style the-scream -o out.gif", "pipe.jpg --style udnie -o out.png",
+        "photo.jpg --style the-scream -o photo.jpg", "photo.jpg --style the-scream -o out.gif",
+        "pipe.jpg --style udnie -o out.png",
         "in --style the-scream -o in", "in --style nonono -o out"]),
     *((2, f"fixed photo.jpg -o out.png --style {style}") for style in [
-        "''", "nonono", "The-Scream", "../the-scream", "encoder", "adain-decoder", "photo.jpg", "in", "pipe.jpg", "a/b/c", "'a b'",
+        "''", "nonono", "The-Scream", "../the-scream", "encoder", "adain-decoder", "photo.jpg", "in", "pipe.jpg", "a/b/c",
+        "'a b'",
         "nonono.safetensors", "'[red]'", "x" * 1000, "'a\nb'"]),
     *((2, f"fixed photo.jpg -o out.png --style the-scream {option}") for option in [
         "--strength 2", "--strength -1", "--strength nan", "--strength x", "--size 15", "--size x", "--preserve-color 1",
@@ -474,10 +480,13 @@ COMMANDS = [
         "nonono", "pull", "pull name", "pull a/b/c", "pull 'a b/c'", "pull a/b --revision ..", "pull a/b --revision 'x y'",
         "pull a/b --folder photo.jpg", "push", "push name", "push a/b --folder nonono", "push a/b --folder nothing",
         "push a/b --folder photo.jpg", "push a/b --folder w", "verify --folder nonono", "verify --folder photo.jpg",
-        "verify --folder nothing", "index --folder nonono", "index --folder photo.jpg", "index --folder w", "verify --folder out",
+        "verify --folder nothing", "index --folder nonono", "index --folder photo.jpg", "index --folder w",
+        "verify --folder out",
         "convert", "convert w/ours.pth", "convert nonono.pth -o out.safetensors", "convert in -o out.safetensors",
-        "convert w/pipe.pth -o out.safetensors", "convert w/text.pth -o out.safetensors", "convert photo.jpg -o out.safetensors",
-        "convert w/list.pth -o out.safetensors", "convert w/module.pth -o out.safetensors", "convert w/scalars.pth -o out.safetensors",
+        "convert w/pipe.pth -o out.safetensors", "convert w/text.pth -o out.safetensors",
+        "convert photo.jpg -o out.safetensors",
+        "convert w/list.pth -o out.safetensors", "convert w/module.pth -o out.safetensors",
+        "convert w/scalars.pth -o out.safetensors",
         "convert w/ours.pth -o out.safetensors", "convert w/ours.pth -o out.pth", "convert w/ours.pth -o w/ours.pth",
         "convert w/half.safetensors -o out.safetensors", "convert w/half.safetensors -o w/half.safetensors", "list nonono"]),
     *((1, line) for line in [
@@ -488,9 +497,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("code, line", COMMANDS, ids=[line[:100] for _, line in COMMANDS])
-def test_command_line(code, line, monkeypatch, capsys):
+def test_command_line(code, line, typed):
     start = time.monotonic()
-    found, text = typed(line, monkeypatch, capsys)
+    found, text = typed(line)
     assert found == code, text
     check_message(text)
     assert time.monotonic() - start < SECONDS
