@@ -1,5 +1,8 @@
 """The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
 
+import contextlib
+import os
+import signal
 import sys
 from collections import Counter
 from enum import Enum
@@ -21,7 +24,7 @@ from .transforms import normalize_weights
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Turn photographs into paintings.")
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)  # names are printed as they are
 
 
 def _declared(option):
@@ -30,12 +33,20 @@ def _declared(option):
     if option.choices:  # whose members are equal to the strings
         kind = Enum("Choice", {name: name for name in option.choices}, type=str)
     return Annotated[kind if option.default is not None else kind | None,
-                     typer.Option(min=option.low, max=option.high, help=option.help)]
+                     typer.Option(min=option.low, max=option.high, help=option.help, callback=lambda context, param, value:
+                                  None if value is None else option.check(f"--{param.name}", value))]  # refuses NaN
 
 
-Content = Annotated[Path, typer.Argument(help="The photograph, or a folder of photographs.")]
+def _path(text):
+    if not text:  # what a shell makes of a variable that is not set, and pathlib of that the folder at hand
+        raise InputError("An empty name was given for a file: name the file or folder, or . for this folder.")
+    return Path(text)
+
+
+Content = Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph, or a folder of photographs.")]
 Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The result; a folder where CONTENT is one.")]
+Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH",
+                                      help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
 StyleSize = _declared(Option(512, "Long side to which the styles are brought: more gives larger strokes.", 16, 4096))
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Paint anew what a folder has already; replace even originals.")]
@@ -56,7 +67,7 @@ def _numbers(text, kind=float):
         return [kind(part) for part in text.split(",")]
     except ValueError:
         example = {float: "numbers with commas, such as 0.7,0.3", int: "whole numbers with commas, such as 4,3,2,1"}[kind]
-        raise InputError(f"{text!r} is no list of {example}.") from None
+        raise InputError(f"{text!r} cannot be read: write {example}.") from None
 
 
 def _jobs(content, output, styles=(), overwrite=False):
@@ -64,14 +75,16 @@ def _jobs(content, output, styles=(), overwrite=False):
 
     Folders of results are made. Raises InputError where an original would be overwritten, or two results have one name.
     """
-    if not content.exists():
-        raise InputError(f"There is no file or folder {content}.")
+    if not os.path.exists(content):
+        raise InputError(f"There is no file or folder {content}: check its name.")
     if content.is_dir():
         files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
         if not files:
-            raise InputError(f"There is no file in the folder {content}.")
-        if output.exists() and not output.is_dir():
+            raise InputError(f"There is no file in the folder {content}: name one with photographs.")
+        if not output.is_dir() and (output.exists() or output.suffix.lower() in images.SUFFIXES):
             raise InputError(f"{output} is a file, and {content} a folder: name a folder for the results.")
+        if output.is_dir() and output.samefile(content) and not overwrite:  # the next time, results would be photographs
+            raise InputError(f"{output} is the folder of the photographs: name another one for the results, or --overwrite.")
         stems = Counter(p.stem.casefold() for p in files)  # a.jpg and a.png become a.jpg.png and a.png.png
         jobs = [(p, output / f"{p.stem if stems[p.stem.casefold()] == 1 else p.name}.png") for p in files]
     else:
@@ -79,24 +92,27 @@ def _jobs(content, output, styles=(), overwrite=False):
     names = Counter(str(target).casefold() for _, target in jobs)
     if clash := [source.name for source, target in jobs if names[str(target).casefold()] > 1]:
         raise InputError(f"The results of {', '.join(clash)} would have one name: rename one of them.")
-    originals = {path.resolve() for path in (*styles, *(source for source, _ in jobs))}
+    originals = {os.path.realpath(path) for path in (*styles, *(source for source, _ in jobs))}
     for _, target in jobs:
-        if target.resolve() in originals and not overwrite:
+        if os.path.realpath(target) in originals and not overwrite:
             raise InputError(f"{target} is one of the originals: name another output, or --overwrite it.")
         if target.suffix.lower() in images.SUFFIXES:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # of which the next line speaks
+                target.parent.mkdir(parents=True, exist_ok=True)
         images.output_format(target)
-    if content.is_dir() and not overwrite:
+    if output.is_dir() and not overwrite:
         left = [(source, target) for source, target in jobs if not target.exists()]
         if len(left) < len(jobs):
             console.print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are in {output} already and are kept: --overwrite "
-                          "paints them anew.", highlight=False, soft_wrap=True)
-        return left
+                          "paints them anew.")
+        jobs = left
+    if not jobs:
+        raise typer.Exit
     return jobs
 
 
 def _progress(unit):
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+    return Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
                     TimeRemainingColumn(), console=console)
 
 
@@ -113,7 +129,7 @@ def _each(jobs, work, unit="pictures", total=1):
                 if len(jobs) == 1:
                     raise
                 failures += 1
-                console.print(f"{content.name}: {error}", style="red", highlight=False, soft_wrap=True)
+                console.print(f"{content.name}: {error}", style="red")
             progress.update(task, completed=(number + 1) * total)
     if failures:
         raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
@@ -143,8 +159,9 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
     layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
               for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
     terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
-    jobs, pictures, numbers = _jobs(content, output, styles, overwrite), [images.load(p) for p in styles], _numbers(weights)
+    numbers, pictures = _numbers(weights), [images.load(p) for p in styles]
     normalize_weights(numbers, len(styles))
+    jobs = _jobs(content, output, styles, overwrite)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
@@ -163,9 +180,10 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
 
 def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
                levels=arbitrary.WCT_LEVELS, decoder=None):
-    jobs, numbers = _jobs(content, output, styles, overwrite), _numbers(weights)
+    numbers, pictures = _numbers(weights), [images.load(p, style_size) for p in styles]
     normalize_weights(numbers, len(styles))
-    encoded = [arbitrary.encode(images.load(p, style_size), method, device, decoder) for p in styles]
+    jobs = _jobs(content, output, styles, overwrite)
+    encoded = [arbitrary.encode(picture, method, device, decoder) for picture in pictures]
 
     def work(picture, advance):
         return arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size, levels=levels,
@@ -222,9 +240,9 @@ def weights_list():
         item = source.entry
         table.add_row(source.label, item.title, item.family, f"{item.size / 1e6:.2f} MB", item.license,
                       str(source.repository or checkpoints.FOLDER))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
     for problem in problems:
-        console.print(problem, style="red", highlight=False, soft_wrap=True)
+        console.print(problem, style="red")
     if problems:
         raise typer.Exit(1)
 
@@ -243,7 +261,7 @@ def weights_pull(repo: Annotated[str | None, typer.Argument(help="owner/name; de
         if revision:
             chosen = hub.parse(f"{chosen.id}@{revision}")
         for name in hub.pull(chosen, names or (), folder, force):
-            console.print(name, highlight=False)
+            console.print(name)
 
 
 @weights_app.command("push")
@@ -258,7 +276,7 @@ def weights_verify(folder: Folder = None):
     """Compare every file in checkpoints/ with the index: SHA-256, and whether it loads."""
     found = checkpoints.verify(folder)
     for name, problem in found:
-        console.print(f"{name} {problem or 'is right'}", style="red" if problem else None, highlight=False, soft_wrap=True)
+        console.print(f"{name} {problem or 'is right'}", style="red" if problem else None)
     if any(problem for _, problem in found):
         raise typer.Exit(1)
 
@@ -280,21 +298,22 @@ def weights_convert(file: Annotated[Path, typer.Argument(help=f"Weights of anoth
 
 
 def main():
-    """Run the command line; errors are one sentence, exit code 2 for wrong input and 1 for other failures."""
+    """Run the command line; errors are one sentence, exit code 2 for wrong input, 1 for other failures, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C, by way of what removes half-written files
     try:
         app(standalone_mode=True)
     except (InputError, CheckpointError) as error:
-        console.print(str(error), style="red", highlight=False, soft_wrap=True)
+        console.print(str(error), style="red")
         sys.exit(2)
     except StyleTransferError as error:
-        console.print(str(error), style="red", highlight=False, soft_wrap=True)
+        console.print(str(error), style="red")
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        console.print(f"{error.filename or 'A file'} could not be read or written: {error.strerror or error}.", style="red",
-                      highlight=False)
+        console.print(f"{error.filename or 'A file'} could not be read or written ({error.strerror or error}): choose another "
+                      "place, or check its permissions.", style="red")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(1)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

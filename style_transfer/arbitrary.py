@@ -110,9 +110,9 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     where = devices.pick(device)
     check(OPTIONS, method=method, alpha=alpha, size=size)
     color.check_mode(preserve_color)
+    if not all(isinstance(several, (list, tuple)) and several for several in (styles, levels)):
+        raise InputError("At least one style and one of the levels are needed, each in a list.")
     levels = sorted({OPTIONS["levels"].check("level", level) for level in levels}, reverse=True)
-    if not levels or not isinstance(styles, (list, tuple)) or not styles:
-        raise InputError(f"At least one {'style' if levels else 'of the levels'} is needed, in a list.")
     content = images.check(content, "content", 1 if size else SMALLEST)
     if size is not None:
         content = images.check(images.resize(content, size), "content", SMALLEST)

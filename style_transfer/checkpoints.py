@@ -86,20 +86,15 @@ def replacing(path):
 @contextlib.contextmanager
 def _opening(path):
     """What goes wrong with a file that is read, as CheckpointError; only regular files are opened, for a pipe would wait."""
-    shown = path if str(path).isprintable() and len(str(path)) < 300 else f"{str(path)!r:.300}"
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise CheckpointError(f"The weight file {shown} is a folder or a device: name a file.")
+            raise CheckpointError(f"The weight file {path} is a folder or a device: name a file.")
         yield
     except FileNotFoundError:
-        raise CheckpointError(f"The weight file {shown} is missing: fetch it again, or name another.") from None
-    except (SafetensorError, OSError, ValueError) as error:  # ValueError: a path with a zero byte
-        raise CheckpointError(f"The weight file {shown} is damaged, no safetensors file or may not be read ({_line(error)}): "
+        raise CheckpointError(f"The weight file {path} is missing: fetch it again, or name another.") from None
+    except (SafetensorError, OSError, TypeError, ValueError) as error:  # the last two: a path that is none
+        raise CheckpointError(f"The weight file {path} is damaged, no safetensors file or may not be read ({error}): "
                               "fetch it again.") from None
-
-
-def _line(error):
-    return " ".join(str(error).split())[:300]
 
 
 def stamp(path):
@@ -130,11 +125,11 @@ def skeleton(architecture, arguments):
         for key, value in arguments.items():
             numbers, limit = value if isinstance(value, (list, tuple)) else [value], CHANNELS if "width" in key else COUNT
             if len(numbers) > 8 or not all(isinstance(n, bool) or isinstance(n, int) and 0 < n <= limit for n in numbers):
-                raise ValueError(f"{key} is no number of channels or layers")
+                raise ValueError
         with torch.device("meta"):
             return ARCHITECTURES[architecture].network(**arguments)
-    except Exception as error:  # any: the arguments come from a file
-        raise ValueError(f"no {architecture} has the arguments {str(arguments):.100} ({_line(error)})") from None
+    except Exception:  # any: the arguments come from a file
+        raise ValueError(f"no {architecture} has the arguments {str(arguments):.100}") from None
 
 
 def build(architecture, arguments, shapes):
@@ -166,7 +161,7 @@ def load(path, device="cpu"):
                 raise ValueError("its numbers are of another kind")
             network = build(architecture, json.loads(arguments[:4096]), {n: s.get_shape() for n, s in slices.items()})
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"The weight file {path} does not fit the network that it names: {_line(error)}.") from None
+            raise CheckpointError(f"The weight file {path} does not fit the network that it names: {error}.") from None
         state = {name: file.get_tensor(name).float() for name in slices}
     for name, tensor in state.items():
         if not tensor.isfinite().all():
@@ -203,8 +198,8 @@ def encoder_of(path, device="cpu"):
         with contextlib.suppress(CheckpointError):  # of a file that has nothing to do with it
             if wanted and describe(candidate).get("fingerprint") == wanted:
                 return shared(candidate, device)
-    raise CheckpointError(f"The decoder {Path(path).name} was trained on the encoder {wanted}, which is neither beside it "
-                          f"nor in {FOLDER}: take both from the same release.")
+    why = f"was trained on the encoder {wanted}, which is neither beside it nor in {FOLDER}" if wanted else "is no decoder"
+    raise CheckpointError(f"The weight file {Path(path).name} {why}: take encoder and decoder from the same release.")
 
 
 def sha256(path):

@@ -5,6 +5,7 @@ Gatys et al. 2016b, "Preserving Color in Neural Artistic Style Transfer". Pictur
 
 import torch
 
+from .errors import InputError
 from .networks.blocks import luminance
 from .options import Option
 from .transforms import apply, statistics, wct
@@ -20,9 +21,11 @@ def preserve(content, image, mode):
 
     content: [N or 1, 3, H, W]; image: [N, 3, H, W] of the same size; mode also False ("off") or True ("luminance").
     The paper matches the style's colours before the transfer; matching the result's afterwards has the same aim, meets it
-    exactly, and serves networks whose style is fixed. Raises InputError for another mode.
+    exactly, and serves networks whose style is fixed. Raises InputError for another mode and for what are no such pictures.
     """
     mode = check_mode(mode)
+    if not all(torch.is_tensor(x) and x.ndim == 4 and x.shape[1:] == (3, *image.shape[2:]) for x in (image, content)):
+        raise InputError("The content and the stylised picture must be tensors [N, 3, H, W] of one size: resize the content.")
     return image if mode == "off" else {"luminance": keep_content_colors, "match": match_color}[mode](content, image)
 
 

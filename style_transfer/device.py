@@ -35,7 +35,7 @@ def use_precision(name):
     STYLE_TRANSFER_PRECISION counts. Raises InputError for another name.
     """
     global _chosen
-    if name not in PRECISIONS:
+    if not isinstance(name, str) or name not in PRECISIONS:
         raise InputError(f"There is no precision {name!r}: choose among {', '.join(PRECISIONS)}.")
     _chosen = name
 

@@ -2,7 +2,11 @@
 
 
 class StyleTransferError(Exception):
-    """Base of all errors that are shown to people as they are."""
+    """Base of all errors that are shown to people as they are: one line of text, whatever the names and values in it are."""
+
+    def __str__(self):
+        text = "".join(c if c.isprintable() else " " for c in super().__str__())
+        return text if len(text) <= 400 else f"{text[:200]} ... {text[-190:]}"
 
 
 class InputError(StyleTransferError):

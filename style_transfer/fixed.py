@@ -54,17 +54,18 @@ def outputs(content, style, *, size=None, device=None):
     content = images.check(content, "content")
     if size is not None:
         content = images.resize(content, size)
-    network = checkpoints.shared(weights.find(style), where)
+    path = weights.find(style)
+    network = checkpoints.shared(path, where)
     _, architecture = networks.of(network)
     if not architecture.fixed:
-        raise InputError(f"{style} is no network of a fixed style: choose among {', '.join(s.name for s in styles())}.")
+        raise InputError(f"{path.stem} is no network of a fixed style: choose among {', '.join(s.name for s in styles())}.")
     height, width = content.shape[2:]
     if min(height, width) < architecture.smallest or max(height, width) > LARGEST:
         raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {architecture.smallest} to "
                          f"{LARGEST} pixels do.")
     pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(where))]
     if not all(image.isfinite().all() for image in pictures):
-        raise CheckpointError(f"The network of {style} gave values that are not numbers: fetch or train it again.")
+        raise CheckpointError(f"The network of {path.stem} gave values that are not numbers: fetch or train it again.")
     return [image.clamp(0, 1).contiguous() for image in pictures]
 
 
@@ -84,5 +85,6 @@ def stylize(content, style, strength=1.0, preserve_color="off", *, size=None, de
 def mix(content, image, strength=1.0, preserve_color="off"):
     """A network's picture with the content's colours and mixed with it, as `stylize` says; content is resized to it."""
     check(OPTIONS, strength=strength)
+    image = images.check(image, "network's picture")
     content = images.resize(images.check(content, "content"), image.shape[2:]).cpu()
     return torch.lerp(content, color.preserve(content, image, preserve_color), float(strength)).contiguous()

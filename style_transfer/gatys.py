@@ -195,12 +195,16 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
           backbone=backbone, seed=seed)
     color.check_mode(preserve_color)
     content = images.check(content, "content").to(where)
-    if not isinstance(styles, (list, tuple)):
-        raise InputError("The styles must be a list of pictures.")
+    if not isinstance(styles, (list, tuple)) or not styles:
+        raise InputError("The styles must be a list of at least one picture.")
+    if network is not None and not hasattr(network, "layers"):
+        raise InputError("The network must be a feature extractor, such as backbones.load gives.")
     styles = [images.check(style, "style").to(where) for style in styles]
     style_weights = normalize_weights(style_weights, len(styles))
     if terms is None:
         terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
+    if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
+        raise InputError("The terms must be a list of at least one gatys.Term.")
     layers = {layer for term in terms for layer in term.layers}
     network = devices.place(network or backbones.load(backbone, layers, where), where)
     size = max(content.shape[2:]) if size is None else OPTIONS["size"].check("size", size)

@@ -243,7 +243,7 @@ def push(repo, folder=None, private=False):
     """
     folder = Path(folder or checkpoints.FOLDER)
     if not any(folder.glob("*.safetensors")):
-        raise InputError(f"There is no weight file (*.safetensors) in {folder}.")
+        raise InputError(f"There is no weight file (*.safetensors) in {folder}: name a folder of weights.")
     entries = checkpoints.write_index(folder)
     for item in entries:
         checkpoints.load(folder / item.file)

@@ -51,8 +51,8 @@ def load(source, size=None):
         source = io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
         name = os.path.basename(source) or name
-        if os.path.isdir(source):
-            raise InputError(f"'{source}' is a folder: name a picture in it.")
+        if os.path.exists(source) and not os.path.isfile(source):  # a pipe would wait for ever
+            raise InputError(f"'{source}' is a folder or a device: name a picture file.")
     elif not hasattr(source, "read"):
         raise InputError("No picture was given: choose a file.")
     try:
@@ -106,6 +106,8 @@ def to_pil(tensor):
 
     Raises InputError for another shape and StyleTransferError where a value is NaN or infinite.
     """
+    if not torch.is_tensor(tensor):
+        raise InputError("The picture is no tensor: one that style_transfer.load or a method gave is needed.")
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.numel() == 0:
@@ -124,9 +126,8 @@ def save(tensor, path, quality=95):
     quality: 1 to 100, for JPEG and WebP. Raises what output_format and to_pil raise, and StyleTransferError where the
     file cannot be written.
     """
-    path = Path(path)
-    kind = output_format(path)
-    picture = to_pil(tensor)
+    kind, quality = output_format(path), Option(95, "", 1, 100).check("quality", quality)
+    path, picture = Path(path), to_pil(tensor)
     if max(picture.size) > LONGEST_SIDE.get(kind, float("inf")):
         raise InputError(f"{kind} holds at most {LONGEST_SIDE[kind]} pixels a side, and '{path.name}' would have "
                          f"{max(picture.size)}: write a .png or .tif file.")
@@ -147,15 +148,16 @@ def save(tensor, path, quality=95):
 def output_format(path):
     """The format ("PNG", "JPEG", ...) that save writes to a path; to be asked before any long work.
 
-    Raises InputError for a suffix that is not in SUFFIXES, a missing folder, or a folder in the file's place.
+    Raises InputError for a suffix that is not in SUFFIXES, a folder that is missing or may not be written to, or a folder in
+    the file's place.
     """
+    if not isinstance(path, (str, os.PathLike)) or os.path.isdir(path):
+        raise InputError(f"'{path}' is a folder or no path: name a file in it.")
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"'{path}' is a folder: name a file in it.")
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"'{path.name}' does not end in a known picture suffix: use one of {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder '{path.parent}' does not exist: create it or write elsewhere.")
+    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"The folder '{path.parent}' does not exist or may not be written to: create it or write elsewhere.")
     return SUFFIXES[path.suffix.lower()]
 
 
@@ -180,8 +182,7 @@ def fit(h, w, long_side):
 
     Raises InputError for a long_side below 1 or a result above MAX_PIXELS.
     """
-    if not 1 <= long_side <= MAX_PIXELS:
-        raise InputError(f"{long_side} is no possible size of a picture: use a number of pixels from 1 on.")
+    long_side = Option(None, "", 1, MAX_PIXELS).check("The long side in pixels", long_side)
     h, w = (max(1, round(side * long_side / max(h, w))) for side in (h, w))
     if h * w > MAX_PIXELS:
         raise InputError(f"At {w} x {h} the picture would have more than {MAX_PIXELS:,} pixels: use a smaller size.")

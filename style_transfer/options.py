@@ -18,7 +18,7 @@ class Option(NamedTuple):
     def check(self, name, value):
         """The value, as it may be used. Raises InputError, one sentence, for what is none of the choices or out of range."""
         if self.choices is not None:
-            if not isinstance(value, (str, int)) or value not in self.choices:
+            if not isinstance(value, (str, int)) or isinstance(value, bool) or value not in self.choices:
                 raise InputError(f"There is no {name} {value!r}: choose among {', '.join(map(str, self.choices))}.")
             return value
         low, high = -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
@@ -29,7 +29,7 @@ class Option(NamedTuple):
         except (TypeError, ValueError, OverflowError):
             good = False
         if not good or isinstance(value, (bool, str)):
-            span = f"of {self.low:g} or more" if self.high is None else f"from {self.low:g} to {self.high:g}"
+            span = f"of {self.low:g} or more" if self.high is None else f"from {self.low:.12g} to {self.high:.12g}"
             raise InputError(f"{name} must be a {'whole ' * whole}number {span}, not {value!r}.")
         return int(number) if whole else number
 
