@@ -6,9 +6,9 @@ import urllib.error
 
 import numpy as np
 import pytest
-import raw_http
-from app_server import ROOT
 from PIL import Image
+
+from tests.app import raw_http
 
 META = {"meta": {"_type": "gradio.FileData"}}
 NAN, INF = float("nan"), float("inf")
@@ -39,7 +39,8 @@ NAMES = [5, [], {}, True, "", "nonono", "../the-scream", "/etc/passwd", "a/b/c",
 WRONG = [
     *(("fixed", case) for case in [
         {"content": None}, *values("content", *PICTURES, *FILES), *values("style", *NAMES),
-        *values("strength", *NUMBERS[:-1], 1.1), *values("size", *NUMBERS, 127, 2049, 200.5), *values("preserve_color", *WORDS)]),
+        *values("strength", *NUMBERS[:-1], 1.1), *values("size", *NUMBERS, 127, 2049, 200.5),
+        *values("preserve_color", *WORDS)]),
     *(("arbitrary", case) for case in [
         {"content": None}, {"style": None}, *values("content", *PICTURES[:4], *FILES), *values("style", *PICTURES[:4], *FILES),
         *values("style_4", *PICTURES[:4], *FILES[:3]), *values("weight_1", *NUMBERS), *values("method", *WORDS),
@@ -49,7 +50,8 @@ WRONG = [
         *({"method": "adain", "decoder": name} for name in NAMES), {"content": Upload("strip.png")}]),
     *(("gatys", case) for case in [
         {"content": None}, {"style": None}, *values("content", *PICTURES[:4], *FILES), *values("style", *PICTURES[:4], *FILES),
-        *values("log_ratio", *NUMBERS[:-2], 9, -9), *values("preserve_color", *WORDS), *values("content_layer", *WORDS, "relu5_2"),
+        *values("log_ratio", *NUMBERS[:-2], 9, -9), *values("preserve_color", *WORDS),
+        *values("content_layer", *WORDS, "relu5_2"),
         *values("style_layers", 1, "relu1_1", {}, [], ["relu9_9"], [[]], [None], ["<b>"], True, ["relu5_4"]),
         *values("iterations", *NUMBERS, 9, 1001, 10.5), *values("size", *NUMBERS, 127, 1025), *values("start", *WORDS),
         *values("optimizer", *WORDS), *values("backbone", *WORDS, "vgg19"), *values("seed", *NUMBERS, 0.5, 2 ** 31),
