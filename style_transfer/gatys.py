@@ -194,12 +194,12 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     check(OPTIONS, iterations=iterations, scales=scales, style_scale=style_scale, init=init, optimizer=optimizer,
           backbone=backbone, seed=seed)
     color.check_mode(preserve_color)
-    content = images.check(content, "content").to(where)
+    content = images.check(content, "content").cpu()  # pictures are resized here: not every device can do that
     if not isinstance(styles, (list, tuple)) or not styles:
         raise InputError("The styles must be a list of at least one picture.")
     if network is not None and not hasattr(network, "layers"):
         raise InputError("The network must be a feature extractor, such as backbones.load gives.")
-    styles = [images.check(style, "style").to(where) for style in styles]
+    styles = [images.check(style, "style").cpu() for style in styles]
     style_weights = normalize_weights(style_weights, len(styles))
     if terms is None:
         terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
@@ -216,16 +216,16 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     for long_side, share in zip(sizes, shares):
         small = resize(content, fit(*content.shape[2:], long_side))
         with torch.no_grad():
-            targets = [Target(_features(network, _style_at(style, long_side * style_scale), layers), weight)
+            targets = [Target(_features(network, _style_at(style, long_side * style_scale).to(where), layers), weight)
                        for style, weight in zip(styles, style_weights)]
-        objective = _objective(network, small, targets, terms)
+        objective = _objective(network, small.to(where), targets, terms)
         del targets  # of large pictures, larger than all else
         start = _start(init, small, styles, seed) if image is None else resize(image, small.shape[2:])
-        for canvas, losses, message, last in _descend(objective, _pad(start), share, optimizer):
+        for canvas, losses, message, last in _descend(objective, _pad(start).to(where), share, optimizer):
             iteration += 1
-            image = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
-            yield Step(iteration, iterations, sum(losses.values()), losses,
-                       color.preserve(small.cpu(), image.cpu(), preserve_color), message, last and long_side == sizes[-1])
+            image = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN].cpu()
+            yield Step(iteration, iterations, sum(losses.values()), losses, color.preserve(small, image, preserve_color),
+                       message, last and long_side == sizes[-1])
 
 
 def _style_at(style, long_side):
@@ -239,7 +239,7 @@ def _start(init, content, styles, seed):
     if init == "style":
         return resize(styles[0], content.shape[2:])
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(content.shape, generator=generator).to(content.device)
+    return torch.rand(content.shape, generator=generator)
 
 
 def _optimizer(canvas, kind, factor):
