@@ -1,19 +1,25 @@
-"""The contact sheets of the README: what Gatys, AdaIN and WCT make of photographs and styles, and all fixed styles.
+"""The contact sheets of README and model card: what Gatys, AdaIN and WCT make of photographs and styles, all fixed styles, and
+AdaIN on drawings without and with the painting's palette.
 
     python -m benchmarks.sheet checkpoints/results.jpg
-    python -m benchmarks.sheet checkpoints/styles.jpg --fixed
+    python -m benchmarks.sheet checkpoints/styles.jpg --what fixed
+    python -m benchmarks.sheet checkpoints/palette.jpg --what palette
 """
 
 import argparse
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import style_transfer as st
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAIRS = [("pagoda", "swirls"), ("astronaut", "crayon"), ("mountains", "waves"), ("raccoon", "mosaic"), ("autumn", "facets")]
+DRAWINGS = [("coffee", "hatching"), ("astronaut", "hatching"), ("autumn", "hatching"), ("dogs", "crayon"), ("cat", "crayon"),
+            ("dandelions", "waves")]  # all but the engraving without their colours
 PHOTOS = ["pagoda", "cat", "mountains", "astronaut"]
+IDENTITY = st.transforms.Affine(torch.eye(3, dtype=torch.double)[None], torch.zeros(1, 3, dtype=torch.double))
 WIDTH, HEIGHT, TITLE, GAP = 320, 240, 30, 16  # pixels
 
 
@@ -52,6 +58,20 @@ def arbitrary():
     return sheet(["photograph", "style", "Gatys", "AdaIN", "WCT"], rows)
 
 
+def palette():
+    """AdaIN on an engraving and on two drawings in grey: as the decoder paints it, and with the style's palette."""
+    rows, adain = [], st.arbitrary.METHODS["adain"]
+    for photo, style in DRAWINGS:
+        photo, drawing = st.load(EXAMPLES / f"photos/{photo}.jpg", 512), st.load(EXAMPLES / f"styles/{style}.jpg", 512)
+        drawing = drawing if style == "hatching" else drawing.mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
+        rows.append([photo, drawing, st.arbitrary.stylize(photo, [drawing])])
+        plain = adain._replace(transforms=adain.transforms | {st.arbitrary.PICTURE: lambda content, style: IDENTITY})
+        st.arbitrary.METHODS["adain"] = plain
+        rows[-1].insert(2, st.arbitrary.stylize(photo, [drawing]))
+        st.arbitrary.METHODS["adain"] = adain
+    return sheet(["photograph", "style", "channels alone", "with the palette"], rows)
+
+
 def fixed():
     """Every fixed style on four photographs, a row a style."""
     photos = [st.load(EXAMPLES / "photos" / f"{name}.jpg", 768) for name in PHOTOS]
@@ -69,9 +89,9 @@ def fixed():
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("output", type=Path)
-    p.add_argument("--fixed", action="store_true", help="the fixed styles instead")
+    p.add_argument("--what", choices=("arbitrary", "fixed", "palette"), default="arbitrary")
     a = p.parse_args()
-    (fixed() if a.fixed else arbitrary()).save(a.output, quality=88)
+    {"arbitrary": arbitrary, "fixed": fixed, "palette": palette}[a.what]().save(a.output, quality=88)
 
 
 if __name__ == "__main__":

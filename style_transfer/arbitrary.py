@@ -73,11 +73,11 @@ OPTIONS = {
 }
 
 
-def _networks(method, levels, decoder, where):
+def _networks(method, levels, decoder, device):
     """The encoder and the decoders that a method needs."""
     if decoder and method != "adain":
         raise InputError("Only AdaIN takes a decoder of your choice.")
-    encoder, decoders = weight_files.decoders([decoder] if decoder else METHODS[method].decoders(levels), where)
+    encoder, decoders = weight_files.decoders([decoder] if decoder else METHODS[method].decoders(levels), device)
     if decoder and getattr(decoders[0], "level", None) != 4:
         raise InputError(f"{decoder} is no AdaIN decoder: name one that `weights list` gives.")
     return encoder, decoders
@@ -86,10 +86,10 @@ def _networks(method, levels, decoder, where):
 @torch.no_grad()
 def encode(style, method="adain", device=None, decoder=None):
     """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents and the same decoder."""
-    where = devices.pick(device)
+    device = devices.pick(device)
     check(OPTIONS, method=method)
-    style = images.check(style, "style", SMALLEST).to(where, memory_format=torch.channels_last)
-    encoder, _ = _networks(method, WCT_LEVELS, decoder, where)
+    style = images.check(style, "style", SMALLEST).to(device, memory_format=torch.channels_last)
+    encoder, _ = _networks(method, WCT_LEVELS, decoder, device)
     features = devices.run(encoder, style, [n for n in METHODS[method].transforms if n in encoder.layers])
     features[PICTURE] = style
     return EncodedStyle(method, {n: transforms.statistics(f) for n, f in features.items()}, str(decoder or ""))
@@ -107,7 +107,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     of WCT, 5 the deepest. decoder: another AdaIN decoder than the shipped one, a path or a name, as `weights.find` takes it.
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing weights.
     """
-    where = devices.pick(device)
+    device = devices.pick(device)
     check(OPTIONS, method=method, alpha=alpha, size=size)
     color.check_mode(preserve_color)
     if not all(isinstance(several, (list, tuple)) and several for several in (styles, levels)):
@@ -119,12 +119,12 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     encoded = []
     for style in styles:
         if not isinstance(style, EncodedStyle):
-            style = encode(style, method, where, decoder)
+            style = encode(style, method, device, decoder)
         elif (style.method, style.decoder) != (method, str(decoder or "")):
             raise InputError("This style was encoded for another method or decoder: pass the picture itself.")
         encoded.append(style)
     weights = transforms.normalize_weights(weights, len(styles))
-    regions = _regions(masks, content, len(styles), where)
+    regions = _regions(masks, content, len(styles), device)
 
     def transfer(layer, features):
         """alpha sum_k w_k T_k(f) + (1 - alpha) f, with a map of weights for each style where there are masks."""
@@ -136,8 +136,8 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
         return sum(part * transforms.apply(transforms.blend([m], [1.0], alpha), features)
                    for part, m in zip(parts, maps)).to(features.dtype)
 
-    encoder, decoders = _networks(method, levels, decoder, where)
-    image = METHODS[method].paint(_pad(content).to(where, memory_format=torch.channels_last), encoder, decoders, transfer)
+    encoder, decoders = _networks(method, levels, decoder, device)
+    image = METHODS[method].paint(_pad(content).to(device, memory_format=torch.channels_last), encoder, decoders, transfer)
     image = image[:, :, :content.shape[2], :content.shape[3]].clamp(0, 1).cpu()
     return color.preserve(content.cpu(), image, preserve_color).contiguous()
 
@@ -148,7 +148,7 @@ def _pad(image):
     return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
 
 
-def _regions(masks, content, count, where):
+def _regions(masks, content, count, device):
     """Masks as weights [K, 1, H, W] that add up to 1 at every pixel of the padded content; where all are 0, equal parts."""
     if masks is None:
         return None
@@ -163,4 +163,4 @@ def _regions(masks, content, count, where):
     stack = torch.cat([F.interpolate(m.detach().float().cpu(), content.shape[2:], mode="bilinear", antialias=True)
                        for m in masks]).clamp(0, 1)
     stack = torch.where(stack.sum(0) > 0, stack, 1.0)
-    return _pad(stack / stack.sum(0)).to(where)
+    return _pad(stack / stack.sum(0)).to(device)

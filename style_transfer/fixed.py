@@ -50,12 +50,12 @@ def outputs(content, style, *, size=None, device=None):
     the content's. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
     """
     check(OPTIONS, size=size)
-    where = devices.pick(device)
+    device = devices.pick(device)
     content = images.check(content, "content")
     if size is not None:
         content = images.resize(content, size)
     path = weights.find(style)
-    network = checkpoints.shared(path, where)
+    network = checkpoints.shared(path, device)
     _, architecture = networks.of(network)
     if not architecture.fixed:
         raise InputError(f"{path.stem} is no network of a fixed style: choose among {', '.join(s.name for s in styles())}.")
@@ -63,7 +63,7 @@ def outputs(content, style, *, size=None, device=None):
     if min(height, width) < architecture.smallest or max(height, width) > LARGEST:
         raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {architecture.smallest} to "
                          f"{LARGEST} pixels do.")
-    pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(where))]
+    pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(device))]
     if not all(image.isfinite().all() for image in pictures):
         raise CheckpointError(f"The network of {path.stem} gave values that are not numbers: fetch or train it again.")
     return [image.clamp(0, 1).contiguous() for image in pictures]

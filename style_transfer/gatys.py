@@ -190,7 +190,7 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     step's message says so. Raises InputError for wrong arguments, CheckpointError and HubError for weights
     that cannot be had, StyleTransferError where even the first picture has no finite loss.
     """
-    where = devices.pick(device)
+    device = devices.pick(device)
     check(OPTIONS, iterations=iterations, scales=scales, style_scale=style_scale, init=init, optimizer=optimizer,
           backbone=backbone, seed=seed)
     color.check_mode(preserve_color)
@@ -206,7 +206,7 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
         raise InputError("The terms must be a list of at least one gatys.Term.")
     layers = {layer for term in terms for layer in term.layers}
-    network = devices.place(network or backbones.load(backbone, layers, where), where)
+    network = devices.place(network or backbones.load(backbone, layers, device), device)
     size = max(content.shape[2:]) if size is None else OPTIONS["size"].check("size", size)
     _check(network, content, styles, layers, size)
 
@@ -216,12 +216,12 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     for long_side, share in zip(sizes, shares):
         small = resize(content, fit(*content.shape[2:], long_side))
         with torch.no_grad():
-            targets = [Target(_features(network, _style_at(style, long_side * style_scale).to(where), layers), weight)
+            targets = [Target(_features(network, _style_at(style, long_side * style_scale).to(device), layers), weight)
                        for style, weight in zip(styles, style_weights)]
-        objective = _objective(network, small.to(where), targets, terms)
+        objective = _objective(network, small.to(device), targets, terms)
         del targets  # of large pictures, larger than all else
         start = _start(init, small, styles, seed) if image is None else resize(image, small.shape[2:])
-        for canvas, losses, message, last in _descend(objective, _pad(start).to(where), share, optimizer):
+        for canvas, losses, message, last in _descend(objective, _pad(start).to(device), share, optimizer):
             iteration += 1
             image = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN].cpu()
             yield Step(iteration, iterations, sum(losses.values()), losses, color.preserve(small, image, preserve_color),
