@@ -5,7 +5,7 @@ import os
 
 import torch
 
-from .errors import InputError
+from .errors import InputError, StyleTransferError
 
 PRECISIONS = {"auto": "what the processor is made for", "float32": "the same picture on every machine",
               "bfloat16": "half the digits, faster where the processor has instructions for it"}
@@ -59,10 +59,18 @@ def precision(device):
 
 
 def run(network, inputs, *others):
-    """network(inputs, *others), its convolutions in `precision`; inputs: a tensor, or a dictionary of tensors."""
+    """network(inputs, *others), its convolutions in `precision`; inputs: a tensor, or a dictionary of tensors.
+
+    Raises StyleTransferError where the memory is not enough.
+    """
     kind = (inputs if torch.is_tensor(inputs) else next(iter(inputs.values()))).device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=precision(kind) == torch.bfloat16):
-        return network(inputs, *others)
+    try:
+        with torch.autocast(kind, torch.bfloat16, enabled=precision(kind) == torch.bfloat16):
+            return network(inputs, *others)
+    except RuntimeError as error:
+        if "out of memory" in str(error) or "allocate memory" in str(error):
+            raise StyleTransferError("There is not enough memory for pictures of this size: use a smaller size.") from error
+        raise
 
 
 def place(network, device):

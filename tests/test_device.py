@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from style_transfer import arbitrary, device
-from style_transfer.errors import InputError
+from style_transfer.errors import InputError, StyleTransferError
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,21 @@ def test_no_stopwatch_decides(monkeypatch):
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
     assert device.precision("cpu") == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(10 ** 14,), (10 ** 6, 10 ** 7)])
+def test_too_little_memory_is_a_sentence(shape):
+    class Hungry(torch.nn.Module):
+        def forward(self, x):
+            return torch.empty(shape)
+
+    with pytest.raises(StyleTransferError, match="smaller size"):
+        device.run(Hungry(), torch.zeros(1))
+
+
+def test_other_failures_of_a_network_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="shape"):
+        device.run(torch.nn.LayerNorm(5), torch.zeros(4))
 
 
 def test_placing_copies_what_lies_elsewhere():
