@@ -153,7 +153,7 @@ def _regions(masks, content, count, device):
     if masks is None:
         return None
     if not isinstance(masks, (list, tuple)) or len(masks) != count:
-        raise InputError(f"{count} styles need a list of {count} masks.")
+        raise InputError(f"Each style needs one mask: a list of {count}.")
     for mask in masks:
         if not torch.is_tensor(mask) or mask.ndim != 4 or mask.shape[:2] != (1, 1) or not mask.numel():
             found = list(mask.shape) if torch.is_tensor(mask) else type(mask).__name__

@@ -161,7 +161,8 @@ def load(path, device="cpu"):
                 raise ValueError("its numbers are of another kind")
             network = build(architecture, json.loads(arguments[:4096]), {n: s.get_shape() for n, s in slices.items()})
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"The weight file {path} does not fit the network that it names: {error}.") from None
+            raise CheckpointError(f"The weight file {path} does not fit the network that it names ({error}): "
+                                  "fetch it again.") from None
         state = {name: file.get_tensor(name).float() for name in slices}
     for name, tensor in state.items():
         if not tensor.isfinite().all():

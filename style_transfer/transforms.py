@@ -147,7 +147,7 @@ def normalize_weights(weights, count):
     except (TypeError, ValueError):
         raise InputError(f"Style weights must be one number for each style, not {weights!r}.") from None
     if len(weights) != count:
-        raise InputError(f"{count} styles need {count} weights, not {len(weights)}.")
+        raise InputError(f"The weights must be as many as the styles: {count}, not {len(weights)}.")
     if not all(0 <= w < float("inf") for w in weights) or not 0 < sum(weights) < float("inf"):
         raise InputError("Style weights must be 0 or more, and at least one above 0.")
     return [w / sum(weights) for w in weights]
