@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import style_transfer as st
 from benchmarks import quality
-from style_transfer.errors import InputError
+from style_transfer.errors import CheckpointError, InputError
 from style_transfer.networks.vgg import COMPACT, VGG, VGG19
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_layers_are_said(weights, extractor):
 
 def test_files_that_are_no_weights(weights, tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"no weights")
-    with pytest.raises(InputError, match="does not hold VGG-19"):
+    with pytest.raises(CheckpointError, match="is no file of weights"):
         quality.Extractor(tmp_path / "no.safetensors")
     with pytest.raises(InputError, match="does not hold encoder 5"):
         quality.Extractor(weights / "vgg.safetensors", weights / "vgg.safetensors")
