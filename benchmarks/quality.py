@@ -85,7 +85,7 @@ class Extractor:
     """Features of the layers above from VGG-19, and from a second network where the first one ends before them.
 
     vgg19: a file, or "hub"; compact: the file of Collaborative Distillation's encoder 5. `name` says which layer is whose.
-    Raises InputError for files that do not hold what they should, HubError where the Hub cannot be read.
+    Raises CheckpointError for files that do not hold what they should, HubError where the Hub cannot be read.
     """
 
     def __init__(self, vgg19="hub", compact=None):
@@ -95,12 +95,7 @@ class Extractor:
                                   ("encoder 5", teachers.collaborative_distillation, compact)):
             if path is None or not missing:
                 continue
-            try:
-                network = read(path)
-            except StyleTransferError:
-                raise
-            except Exception as error:  # readers of weights meet foreign files with errors of any class
-                raise InputError(f"{path} does not hold {title} ({type(error).__name__}): name another file.") from error
+            network = read(path)
             layers = [name for name in missing if name in network.layers]
             if layers:
                 self.parts.append((network, layers))
@@ -160,7 +155,7 @@ class Lpips:
                 state = load_file(squeezenet) if Path(squeezenet).suffix == ".safetensors" else torch.load(
                     squeezenet, map_location="cpu", weights_only=True)
                 self.network.net.load_state_dict({key: state[f"features.{key.partition('.')[2]}"].float() for key in own})
-            except Exception as error:  # as above
+            except Exception as error:  # readers of weights meet foreign files with errors of any class
                 raise InputError(f"{squeezenet} does not hold torchvision's SqueezeNet 1.1 ({type(error).__name__}): "
                                  "name another file.") from error
 

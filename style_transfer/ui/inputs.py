@@ -53,7 +53,7 @@ def _judge(block, value):
         whole = block.precision == 0
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         good = good and block.minimum <= value <= block.maximum and not (whole and value % 1)
-        wanted = f"a {'whole ' if whole else ''}number from {block.minimum:g} to {block.maximum:g}"
+        wanted = f"a {'whole ' if whole else ''}number from {block.minimum:.12g} to {block.maximum:.12g}"
     elif isinstance(block, gr.Dataset):
         good, wanted = type(value) is int and 0 <= value < len(block.samples), "the number of an example"
     elif isinstance(block, gr.CheckboxGroup):

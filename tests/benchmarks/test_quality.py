@@ -127,7 +127,7 @@ def test_files_that_are_no_weights(weights, tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match="is no file of weights"):
         quality.Extractor(tmp_path / "no.safetensors")
-    with pytest.raises(InputError, match="does not hold encoder 5"):
+    with pytest.raises(CheckpointError, match="is not the teacher that was expected"):
         quality.Extractor(weights / "vgg.safetensors", weights / "vgg.safetensors")
 
 
