@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CARD, README = ROOT / "checkpoints" / "README.md", ROOT / "README.md"
 FIGURES, CURVE = ROOT / "benchmarks" / "figures.json", ROOT / "checkpoints" / "curve.png"
 PARTS = ("files", "quality", "fixed", "speed")
-ALPHAS = {"adain": (0.6, 0.8, 0.9, 0.95, 1.0), "wct": (0.4, 0.6, 0.8, 1.0), "reference": (0.6, 1.0)}
+ALPHAS = {"adain": (0.6, 0.8, 0.9, 0.95, 1.0), "wct": (0.6, 0.8, 1.0), "reference": (0.6,)}
 TITLES = {"adain": "AdaIN", "wct": "WCT, levels 4 to 1", "reference": "WCT on Collaborative Distillation's networks",
           "unchanged": "the photographs, unchanged", "gatys": "Gatys, defaults",
           "gatys-reference": "Gatys in encoder 5's features", "microast": "MicroAST (Wang et al. 2023)"}
