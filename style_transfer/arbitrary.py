@@ -91,7 +91,8 @@ def encode(style, method="adain", device=None, decoder=None):
     style = images.check(style, "style", SMALLEST).to(device, memory_format=torch.channels_last)
     encoder, _ = _networks(method, WCT_LEVELS, decoder, device)
     features = devices.run(encoder, style, [n for n in METHODS[method].transforms if n in encoder.layers])
-    features[PICTURE] = style
+    if PICTURE in METHODS[method].transforms:
+        features[PICTURE] = style
     return EncodedStyle(method, {n: transforms.statistics(f) for n, f in features.items()}, str(decoder or ""))
 
 
