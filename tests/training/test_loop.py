@@ -281,6 +281,7 @@ def test_compiled_networks_are_saved_as_others_are(tmp_path):
     assert counters["stats"]["unique_graphs"] == 2  # the one that tries the compiler, and the module for the training's batches
 
 
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")
 def test_no_compiler_is_a_sentence(tmp_path):
     with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
         torch.compiler.reset()
