@@ -30,7 +30,7 @@ def main():
     a = styles.parse(p)
     run = loop.Run(a)
     network = Johnson(a.width)
-    network = styles.begin(a, network, [network.last], run.device)
+    network = styles.begin(a.start, network, [network.last], run.device)
     painting = images.load(a.style, a.style_size).to(run.device)
     compact = PerceptualLoss(styles.loss_network(a, run.device), painting, a.content_layers, a.style_layers)
     full = teachers.vgg19(a.vgg19, run.device) if a.vgg19 else None  # as deep as its file reaches

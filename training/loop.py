@@ -102,6 +102,11 @@ def staircase(step, every=2000, factor=0.8):
     return factor ** (step // every)
 
 
+def falling(step, steps, constant=0.5):
+    """Factor of the learning rate: 1 for a part of the steps, then linearly down to 0 (Zhu et al. 2017, section 4)."""
+    return min(1.0, (1 - step / steps) / (1 - constant))
+
+
 @contextmanager
 def _stopping():
     """Ctrl-C and `kill` end the loop between two steps: yields a list that is filled when they come."""

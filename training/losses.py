@@ -79,6 +79,11 @@ def hierarchical(losses, weights=(1.0, 0.5, 0.25)):
     return sum(weight * loss for weight, loss in zip(weights, losses))
 
 
+def least_squares(scores, target):
+    """Mean of (D - target)^2 over the maps of scores of a discriminator; Mao et al. 2017, Zhu et al. 2017, section 4."""
+    return sum((score.float() - target).pow(2).mean() for score in scores) / len(scores)
+
+
 class PerceptualLoss:
     """Feature reconstruction and style reconstruction against one painting (Johnson et al. 2016, section 3.2).
 

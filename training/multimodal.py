@@ -36,7 +36,7 @@ def main():
     network = Multimodal(a.widths)
     for parameter in network.refine[-1].parameters():
         nn.init.zeros_(parameter)  # it begins as the identity
-    network = styles.begin(a, network, [network.style.both[-1], network.enhance[-1]], run.device)
+    network = styles.begin(a.start, network, [network.style.both[-1], network.enhance[-1]], run.device)
     encoder = styles.loss_network(a, run.device)
     perceptual = [PerceptualLoss(encoder, images.load(a.style, size).to(run.device), a.content_layers, a.style_layers)
                   for size in SIZES]

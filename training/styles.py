@@ -55,12 +55,12 @@ def loss_network(options, where):
 
 
 @torch.no_grad()
-def begin(options, network, last_layers, where):
-    """The network that --start names, or this random one, whose last layers are made to paint greys at first."""
-    if options.start:
-        start = checkpoints.load(options.start)
+def begin(path, network, last_layers, where):
+    """The network of the file `path`, or, for None, this random one, whose last layers are made to paint greys at first."""
+    if path:
+        start = checkpoints.load(path)
         if type(start) is not type(network):
-            raise InputError(f"--start {options.start} holds a {type(start).__name__}, not a {type(network).__name__}: name a "
+            raise InputError(f"--start {path} holds a {type(start).__name__}, not a {type(network).__name__}: name a "
                              "file of that network.")
         network = start.requires_grad_(True).train()
     else:
@@ -86,6 +86,12 @@ def ramp(options, progress, length):
     return 1.0 if options.start else min(1.0, RAMP_START + progress / length)
 
 
+def tile(run, path):
+    """Beside a saved network, an example photograph as it paints it, for the app's gallery."""
+    if run.main and TILE.exists():
+        images.save(fixed.stylize(images.load(TILE), path, size=TILE_SIZE, device=run.device), path.with_suffix(".jpg"))
+
+
 def train(run, network, photos, step, schedule, scale, **more):
     """Train with Muon on crops of photographs; save the style at every saving, and to --output at the end.
 
@@ -98,9 +104,7 @@ def train(run, network, photos, step, schedule, scale, **more):
         run.save(path, network, result, license=a.license, credit=a.credit, style_weight=a.style_weight,
                  title=a.title or a.name.replace("-", " ").capitalize(), family=a.program.rpartition(".")[2],
                  trained_on=f"{len(photos)} photographs", started_from=a.start.stem if a.start else "random weights")
-        if run.main and TILE.exists():
-            tile = fixed.stylize(images.load(TILE), path, size=TILE_SIZE, device=run.device)
-            images.save(tile, path.with_suffix(".jpg"))
+        tile(run, path)
 
     phase = loop.Phase(step, Muon(network.parameters(), a.learning_rate), schedule)
     export(run.train(lambda rng: photos.crops(a.batch, a.crop, rng, scale=scale), [phase], {"network": network},
