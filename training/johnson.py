@@ -49,21 +49,24 @@ def main():
         return output, {"content": content, "style": style, "pixel": F.mse_loss(output, image),
                         "variation": total_variation(output), "range": range_penalty(output)}
 
-    def step(iteration, image, _):
-        if styles.warming_up(a, iteration):
-            return styles.give_back([network(image)], [image])
-        progress = iteration / a.steps
-        _, losses = losses_of(image, full is not None and progress >= FULL)
+    def with_total(losses, ramp=1.0):
         total = (a.content_weight * losses["content"]
-                 + styles.ramp(a, progress, RAMP) * a.style_weight * losses["style"]
+                 + ramp * a.style_weight * losses["style"]
                  + a.pixel_weight * losses["pixel"]
                  + a.variation_weight * losses["variation"]
                  + RANGE * losses["range"])
         return {"total": total, **losses}
 
+    def step(iteration, image, _):
+        if styles.warming_up(a, iteration):
+            return styles.give_back([network(image)], [image])
+        progress = iteration / a.steps
+        _, losses = losses_of(image, full is not None and progress >= FULL)
+        return with_total(losses, styles.ramp(a, progress, RAMP))
+
     def validate():
         output, losses = losses_of(test, full is not None)
-        return {name: float(value) for name, value in losses.items()}, output[:4]
+        return {name: float(value) for name, value in with_total(losses).items()}, [test[:4], output[:4]]
 
     styles.train(run, network, photos, step, lambda i: loop.cosine(i, a.steps), SCALE, validate=validate)
 

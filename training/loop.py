@@ -1,36 +1,51 @@
 """What all training scripts share, on accelerate: options, start, loop and saving, on a CPU, one GPU or several processes.
 
 A step's random choices come from a generator seeded by the run's seed and the step's number, so a run that was interrupted
-and goes on with --resume ends at the same weights as one that was not.
+and goes on with --resume ends at the same weights as one that was not, whenever it was killed.
+
+A run's folder holds config.json (the options as words, the command, when it began, with what), status.json (whether it is
+running), and of each stage, in its own folder where there are several: log.jsonl, TensorBoard's records, losses.png,
+pictures.png, state.pt to go on from, and the network as it was last saved, NAME.safetensors, and where the validation's
+total was lowest, NAME-best.safetensors.
 """
 
 import argparse
 import collections
-import json
+import hashlib
 import math
 import os
+import platform
+import re
 import shlex
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from style_transfer import checkpoints, device, images
+from style_transfer import checkpoints, device
 from style_transfer.errors import CheckpointError, InputError, StyleTransferError
+from training import records
 from training.data import Pictures, seeded
 
 # Options that leave the weights as they are (another device: but for rounding), and may change when a run is resumed.
 FREE = {"resume", "run_folder", "output", "save_every", "device", "name", "title", "credit", "license"}
 STATE = "state.pt"
+BEST = "-best"  # after the name of a network's file: as it was where the validation's total was lowest
+STATE_KEYS = {"config", "precision", "modules", "optimizers", "local", "iteration", "seconds", "seen", "losses", "lowest"}
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}  # and accelerate's names for them
+LOOK = 20  # steps between two looks at the losses on a GPU, because each makes the processor wait for it
 
 
 def number(kind=float, low=0.0, multiple=None):
@@ -58,6 +73,7 @@ def parser(script, description, *, steps, learning_rate, batch, crop, run_folder
         help="folder for the state, TensorBoard's records and pictures")
     add("--resume", action="store_true", help="go on where the run in that folder stopped, with the same options")
     add("--save-every", type=number(int, 1), default=500, help="steps between two savings, each with a validation")
+    add("--accumulate", type=number(int, 1), default=1, metavar="N", help="batches whose gradients are averaged for one step")
     add("--device", choices=("cpu", "cuda", "mps"), help="default: the best there is")
     add("--precision", choices=PRECISIONS, help="default: what suits the device")
     add("--seed", type=int, default=0)
@@ -77,7 +93,7 @@ def read_state(path, where="cpu"):
     """What `Run.train` saved in a state.pt. Raises InputError, one sentence, for a file that is truncated, empty or foreign."""
     try:
         state = torch.load(path, map_location=where, weights_only=True)
-        if {"config", "precision", "modules", "optimizers", "iteration", "seconds", "seen"} <= state.keys():
+        if STATE_KEYS <= state.keys():
             return state
     except Exception:  # unpickling what is no pickle fails in many ways
         pass
@@ -123,15 +139,34 @@ def _stopping():
             signal.signal(*item)
 
 
-def _batches(draw, seed, start, steps, workers):
-    """draw(rng) for every step; `workers` threads work on the next steps where pictures are read from files."""
+def _batches(draw, seed, start, steps, workers, count):
+    """`count` times draw(rng) for every step; `workers` threads work on the next steps where pictures come from files."""
+    def batches(step):
+        rng = seeded(seed, step)
+        return [draw(rng) for _ in range(count)]
+
     with ThreadPoolExecutor(max(1, workers)) as pool:
         waiting = collections.deque()
         for i in range(start, steps + workers):
             if i < steps:
-                waiting.append(pool.submit(draw, seeded(seed, i)))
+                waiting.append(pool.submit(batches, i))
             if i >= start + workers:
                 yield waiting.popleft().result()
+
+
+def _sweep(folder, stem=".*"):
+    """Remove the files, of that stem, that a killed process left half-written in a folder."""
+    for path in Path(folder).glob(".*.part"):
+        if re.fullmatch(rf"\.({stem}\.)?[0-9a-f]{{16}}\.part", path.name):
+            path.unlink(missing_ok=True)
+
+
+def _code():
+    """12 hex digits over this project's sources: whether two runs were made by the same ones."""
+    root, found = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(path for package in ("style_transfer", "training") for path in (root / package).rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _words(name, value):
@@ -141,11 +176,31 @@ def _words(name, value):
 
 
 class Phase(NamedTuple):
-    """One optimiser's part of every step; an adversarial training has two, which alternate."""
+    """One optimiser's part of every step; an adversarial training has two, which alternate.
 
-    step: Callable  # (iteration, pictures, random generator) -> {"total": tensor to be minimised, other names: tensors}
+    step: (iteration, pictures, random generator) -> {"total": tensor to be minimised, other names: tensors}. With
+    --accumulate it is called for each of the step's batches before the next phase begins, so what a phase leaves for the next
+    one lies in `pictures`, which both are given.
+    """
+
+    step: Callable
     optimizer: torch.optim.Optimizer  # of what this phase changes
     schedule: Callable  # iteration -> factor of the optimizer's learning rate
+
+
+@dataclass
+class Reached:
+    """How far a stage has come, all of which is saved but `waiting`."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    losses: dict = field(default_factory=dict)  # of the last validation
+    lowest: float = math.inf  # total of a validation
+    seen: dict = field(default_factory=dict)  # values of each loss since the last record
+    waiting: list = field(default_factory=list)  # (iteration, names, tensor) that have not been fetched from the device
+
+
+KEPT = [item.name for item in fields(Reached) if item.name != "waiting"]
 
 
 class Run:
@@ -153,7 +208,8 @@ class Run:
 
     options: what `parser` parsed; smallest: pictures of a batch that each process needs. `torchrun` makes several processes
     of it. It runs in the precision named, else in that in which a run to be resumed began, else in the one that suits the
-    device. Raises InputError for a folder that holds a run which is not to be resumed, or not with these options.
+    device. Raises InputError for a folder that holds a run which is not to be resumed, or not with these options, or that is
+    still running.
     """
 
     def __init__(self, options, smallest=1):
@@ -161,6 +217,10 @@ class Run:
         where, states = device.pick(options.device), sorted(self.folder.rglob(STATE))
         if states and not options.resume:
             raise InputError(f"{self.folder} holds a run: go on with it by --resume, or name another by --run-folder.")
+        other = records.status(self.folder)
+        if other.get("state") == "running" and other["host"] == socket.gethostname() and other["pid"] != os.getpid():
+            raise InputError(f"{self.folder} holds a run that process {other['pid']} is still at: wait for its end, stop "
+                             "it, or name another by --run-folder.")
         self.precision = options.precision or (read_state(states[0])["precision"] if states
                                                else str(device.precision(where)).removeprefix("torch."))
         self.config = {name: _words(name, value) for name, value in (vars(options) | {"precision": self.precision}).items()}
@@ -175,6 +235,13 @@ class Run:
             raise InputError(f"--batch {options.batch} is not possible with {self.world_size} process(es): give a multiple of "
                              f"{self.world_size}, {smallest * self.world_size} or more.")
         torch.manual_seed(options.seed)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        begun = records.read(self.folder / records.CONFIG) if states else {}
+        self.origin = {"command": self.command, "options": self.config, "began": begun.get("began", now),
+                       "resumed": begun.get("resumed", []) + [now] if states else [], "code": _code(),
+                       "torch": torch.__version__, "python": platform.python_version(), "device": str(self.device),
+                       "processes": self.world_size}
+        self.accelerator.wait_for_everyone()  # all have seen the folder as it was before one of them writes into it
 
     @property
     def command(self):
@@ -199,125 +266,201 @@ class Run:
     def save(self, path, network, result, **metadata):
         """Write a network, in the main process; its header says how it came to be. result: what `train` returned."""
         if self.main:
+            if self.options.resume:
+                _sweep(Path(path).parent, re.escape(Path(path).stem))
             checkpoints.save(path, network, command=self.command, device=str(self.device), **metadata, **result)
 
-    def _learn(self, phase, iteration, pictures, rng, clip):
-        """One step of one optimiser, undone before its weights are touched where a number is not finite: {loss: number}."""
-        with self.accelerator.autocast():
-            losses = phase.step(iteration, pictures, rng)
-        self.accelerator.backward(losses["total"])
-        parameters = [p for group in phase.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if self.world_size > 1:
-            for p in parameters:  # the same ones in all processes
-                p.grad = self.accelerator.reduce(p.grad, "mean")
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
-        numbers = torch.stack([*(value.detach().float() for value in losses.values()), norm.float()])
-        *numbers, norm = self.accelerator.reduce(numbers, "mean").tolist()  # so that all processes know the same
-        losses = dict(zip(losses, numbers))
-        if not all(map(math.isfinite, (*numbers, norm))):
-            raise StyleTransferError(
-                f"A loss or its gradient is not finite at step {iteration} ({losses}): begin anew with a lower --learning-rate "
-                f"in another --run-folder, by --start from what was last saved in {self.folder} where that is a network.")
-        phase.optimizer.step()
-        return losses
+    @contextmanager
+    def _told(self, at, last, **stage):
+        """While a stage is trained, config.json and status.json say so; afterwards, how it ended."""
+        def tell(state, **more):
+            if self.main:
+                records.tell(self.folder, state, step=at.iteration, **stage, **more)
+        if self.main:
+            records.write(self.folder / records.CONFIG, self.origin)
+        tell("running")
+        try:
+            yield
+        except (SystemExit, KeyboardInterrupt):
+            tell("stopped")
+            raise
+        except BaseException as error:
+            tell("failed", message=str(error) or type(error).__name__)
+            raise
+        tell("finished" if last else "running")
 
-    def train(self, draw, phases, modules, *, steps=None, stage=".", validate=None, export=None, workers=0, log_every=100,
-              clip=10.0):
+    def _learn(self, phase, iteration, batches, rng, clip, at):
+        """One step of one optimiser on the mean of some batches' gradients: its losses are added to the at."""
+        found = {}
+        for pictures in batches:
+            with self.accelerator.autocast():
+                losses = phase.step(iteration, pictures, rng)
+            self.accelerator.backward(losses["total"] / len(batches))
+            for name, value in losses.items():
+                found.setdefault(name, []).append(value.detach().float())
+        parameters = [p for group in phase.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self.world_size > 1:  # the same parameters in all processes, in one message
+            mean = self.accelerator.reduce(torch.cat([p.grad.flatten() for p in parameters]), "mean")
+            for p, part in zip(parameters, mean.split([p.numel() for p in parameters])):
+                p.grad.copy_(part.view_as(p))
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+        numbers = torch.stack([*(torch.stack(values).mean() for values in found.values()), norm.float()])
+        at.waiting.append((iteration, list(found), numbers))
+        if self.device.type == "cpu":
+            self._look(at)
+        phase.optimizer.step()
+
+    def _look(self, at):
+        """Fetch the losses that wait, as means over the processes. Raises StyleTransferError where one is not finite.
+
+        On a CPU that is before the weights are touched; on a GPU later, but before they are saved.
+        """
+        if not at.waiting:
+            return
+        numbers = iter(self.accelerator.reduce(torch.cat([numbers for *_, numbers in at.waiting]), "mean").tolist())
+        for iteration, names, _ in at.waiting:
+            losses, norm = {name: next(numbers) for name in names}, next(numbers)
+            if not all(map(math.isfinite, (*losses.values(), norm))):
+                raise StyleTransferError(
+                    f"A loss or its gradient is not finite at step {iteration} ({losses}): begin anew with a lower "
+                    f"--learning-rate in another --run-folder, by --start from what was last saved in {self.folder} where that "
+                    "is a network.")
+            for name, value in losses.items():
+                at.seen.setdefault(name, []).append(value)
+        at.waiting.clear()
+
+    def _resume(self, path, modules, phases, local):
+        """Load a stage's state into what it is of, and return what was reached. Raises InputError where it does not fit."""
+        state = self._saved(path, self.device)
+        if local and len(state["local"]) != self.world_size:
+            raise InputError(f"{path} was saved by {len(state['local'])} process(es), each with {', '.join(local)} of its own: "
+                             f"go on with as many, not {self.world_size}.")
+        for name, module in modules.items():
+            load_state(module, state["modules"].get(name, {}), path)
+        for name, owner in local.items():
+            load_state(owner, state["local"][self.rank].get(name, {}), path)
+        for phase, saved in zip(phases, state["optimizers"], strict=True):
+            load_state(phase.optimizer, saved, path)
+        return Reached(**{name: state[name] for name in KEPT})
+
+    def train(self, draw, phases, modules, *, local=None, steps=None, stage=".", last=True, validate=None, export=None,
+              best=None, workers=0, log_every=100, clip=10.0):
         """For a number of steps, let each phase in turn minimise its step(i, draw(rng), rng)["total"].
 
-        draw: makes a step's pictures from its random generator, in `workers` threads ahead of the training; in several
-        processes each gets the same generator and makes its part. modules: {name: what has a state_dict}, all that is saved
-        and resumed beside the optimisers. steps: default --steps; stage: folder in the run's, where there are several
-        trainings one after the other, for state.pt, pictures.png and TensorBoard's records. validate: called at the start,
-        at every saving and at the end, returns ({name: float}, pictures [N, 3, H, W] or None). export: called with
-        {"steps", "minutes", "losses"} at every saving. clip: largest norm of a phase's gradient. Returns what `export` gets.
-        Raises StyleTransferError where a loss is not finite, and SystemExit after Ctrl-C, which saves first.
+        draw: makes a batch from a step's random generator, in `workers` threads ahead of the training; in several processes
+        each gets the same generator and makes its part. modules: {name: what has a state_dict}, all that is saved and resumed
+        beside the optimisers, the same in all processes; local: the same for what each process has of its own, such as a
+        buffer of pictures. steps: default --steps; stage: folder in the run's, where there are several trainings one after
+        the other; last: whether this is the last of them.
+        validate: called at the start, at every saving and at the end, returns ({name: float}, pictures [N, 3, H, W], a list of
+        such rows of the sheet, or None). export, best: called with {"steps", "minutes", "losses"} at every saving, and at those
+        where the validation's "total" is the lowest so far. clip: largest norm of a phase's gradient. Returns what `export`
+        gets. Raises StyleTransferError where a loss is not finite, and SystemExit after Ctrl-C, which saves first.
         """
         options, folder, accelerator = self.options, self.folder / stage, self.accelerator
         folder.mkdir(parents=True, exist_ok=True)
-        steps = options.steps if steps is None else steps
-        iteration, before, losses, seen = 0, 0.0, {}, {}  # seen: values of each loss since the last record
+        steps, local = options.steps if steps is None else steps, local or {}
         rates = [[group["lr"] for group in phase.optimizer.param_groups] for phase in phases]
-        if (folder / STATE).exists():
-            state = self._saved(folder / STATE, self.device)
-            for name, module in modules.items():
-                load_state(module, state["modules"][name], folder / STATE)
-            for phase, saved in zip(phases, state["optimizers"], strict=True):
-                load_state(phase.optimizer, saved, folder / STATE)
-            iteration, before, seen = state["iteration"], state["seconds"], state["seen"]
-            accelerator.print(f"going on from step {iteration}, {before / 60:.1f} minutes", flush=True)
-        accelerator.init_trackers(os.path.relpath(folder, accelerator.project_dir))
-        data = _batches(draw, options.seed, iteration, steps, workers)
-        started = time.monotonic()
+        resumed = (folder / STATE).exists()
+        at = self._resume(folder / STATE, modules, phases, local) if resumed else Reached()
+        if len(set(gather_object([at.iteration]))) > 1:
+            raise InputError(f"{folder} is not the same for all processes: name a --run-folder that all machines share.")
+        begun = at.iteration
+        if resumed:
+            accelerator.print(f"going on from step {begun}, {at.seconds / 60:.1f} minutes", flush=True)
+        if self.main:
+            _sweep(folder)
+            _sweep(self.folder)
+        watch = records.Watch(folder, accelerator, begun if resumed else -1)
+        data = _batches(draw, options.seed, begun, steps, workers, options.accumulate)
+        look = 1 if self.device.type == "cpu" else LOOK
+        started = time.monotonic() - at.seconds
 
         def minutes():
-            return (before + time.monotonic() - started) / 60
+            return (time.monotonic() - started) / 60
 
         def record(values):
-            accelerator.log(values, iteration)
-            if self.main:
-                with open(folder / "log.jsonl", "a") as log:
-                    log.write(json.dumps({"step": iteration, "minutes": round(minutes(), 2), **values}) + "\n")
-                line = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-                bar.console.print(f"{iteration:7d} {minutes():6.1f} min  {line}", highlight=False, soft_wrap=True)
+            watch.record(at.iteration, minutes(), values)
+            line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            bar.console.print(f"{at.iteration:7d} {minutes():6.1f} min  {line}", highlight=False, soft_wrap=True)
+
+        def means():
+            return {name: sum(values) / len(values) for name, values in at.seen.items()}
+
+        def learning_rates():
+            now = [phase.optimizer.param_groups[0]["lr"] for phase in phases]
+            return {"learning_rate" if len(now) == 1 else f"learning_rate/{i + 1}": rate for i, rate in enumerate(now)}
 
         def check():
-            nonlocal losses
-            if validate is None or not self.main:
-                return
+            if not self.main:
+                return False
+            if validate is None:
+                at.losses = means() or at.losses
+                return False
             with torch.no_grad(), accelerator.autocast():
-                losses, pictures = validate()
-            record({f"validation/{name}": value for name, value in losses.items()})
+                at.losses, pictures = validate()
+            record({f"{records.VALIDATION}{name}": value for name, value in at.losses.items()})
             if pictures is not None:
-                pictures = pictures.float().clamp(0, 1).cpu()
-                images.save(torch.cat(list(pictures), 2)[None], folder / "pictures.png")
-                accelerator.get_tracker("tensorboard").log_images({"pictures": pictures.numpy()}, iteration, dataformats="NCHW")
+                watch.show(at.iteration, pictures)
+            better = at.iteration > 0 and at.losses.get("total", math.inf) < at.lowest
+            if better:
+                at.lowest = at.losses["total"]
+            return better
 
         def result():
-            return {"steps": iteration, "minutes": round(minutes(), 1), "losses": {n: round(v, 5) for n, v in losses.items()}}
+            return {"steps": at.iteration, "minutes": round(minutes(), 1),
+                    "losses": {name: round(value, 5) for name, value in at.losses.items()}}
 
-        def save():
+        def save(better=False):
+            everyones = gather_object([{name: send_to_device(owner.state_dict(), "cpu") for name, owner in local.items()}])
             if not self.main:
                 return
-            torch.save({"config": self.config, "precision": self.precision,
-                        "modules": {n: m.state_dict() for n, m in modules.items()},
-                        "optimizers": [phase.optimizer.state_dict() for phase in phases],
-                        "iteration": iteration, "seconds": 60 * minutes(), "seen": seen}, folder / "state.part")
-            os.replace(folder / "state.part", folder / STATE)
             if export:
                 export(result())
+            if best and better:
+                best(result())
+            at.seconds = 60 * minutes()
+            state = {"config": self.config, "precision": self.precision, "local": everyones,
+                     "modules": {name: module.state_dict() for name, module in modules.items()},
+                     "optimizers": [phase.optimizer.state_dict() for phase in phases],
+                     **{name: getattr(at, name) for name in KEPT}}
+            with checkpoints.replacing(folder / STATE) as part, open(part, "wb") as file:  # last: it says that all this is done
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            watch.plot()
 
         columns = (TextColumn("{task.completed:6d}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with _stopping() as asked, Progress(*columns, disable=not (self.main and sys.stdout.isatty())) as bar:
-            task = bar.add_task("", total=steps, completed=iteration)
-            if iteration == 0:
+        with (closing(watch), self._told(at, last, stage=str(stage), steps=steps), _stopping() as asked,
+              Progress(*columns, disable=not (self.main and sys.stdout.isatty())) as bar):
+            task = bar.add_task("", total=steps, completed=begun)
+            if not resumed:
                 check()
-            stop = False
-            while iteration < steps and not stop:
-                pictures, rng = next(data), seeded(options.seed, f"{iteration} step")
+            stop, since, timed = False, time.monotonic(), begun
+            while at.iteration < steps and not stop:
+                batches, rng = next(data), seeded(options.seed, f"{at.iteration} step")
                 for phase, full in zip(phases, rates):
                     for group, rate in zip(phase.optimizer.param_groups, full):
-                        group["lr"] = rate * phase.schedule(iteration)
-                    for name, value in self._learn(phase, iteration, pictures, rng, clip).items():
-                        seen.setdefault(name, []).append(value)
+                        group["lr"] = rate * phase.schedule(at.iteration)
+                    self._learn(phase, at.iteration, batches, rng, clip, at)
                     for other in phases:  # through whose weights this loss may have gone
                         other.optimizer.zero_grad(set_to_none=True)
-                iteration += 1
-                stop = bool(accelerator.reduce(torch.tensor(float(len(asked)), device=self.device)))  # of any process
-                bar.update(task, completed=iteration)
-                if iteration % log_every == 0:
-                    record({n: sum(v) / len(v) for n, v in seen.items()})
-                    seen = {}
-                if iteration % options.save_every == 0 and iteration < steps:
-                    check()
-                    save()
+                at.iteration += 1
+                bar.update(task, completed=at.iteration)
+                recording = at.iteration % log_every == 0
+                saving = at.iteration % options.save_every == 0 or at.iteration == steps
+                if recording or saving or at.iteration % look == 0:
+                    self._look(at)
+                    stop = bool(accelerator.reduce(torch.tensor(float(len(asked)), device=self.device)))  # of any process
+                paused = time.monotonic()
+                if recording:
+                    pictures = options.batch * options.accumulate * (at.iteration - timed)
+                    record(means() | learning_rates() | {"pictures_per_second": pictures / (paused - since)})
+                    at.seen, timed, since = {}, at.iteration, paused
+                if saving:
+                    save(check())
+                since += time.monotonic() - paused  # what is no training
             if stop:
                 save()
-                raise SystemExit(f"stopped at step {iteration}; the same command with --resume goes on from {self.folder}")
-            check()
-            losses = losses or {n: sum(v) / len(v) for n, v in seen.items()}
-            save()
-        for tracker in accelerator.trackers:
-            tracker.finish()
-        accelerator.trackers.clear()
+                raise SystemExit(f"stopped at step {at.iteration}; the same command with --resume goes on from {self.folder}")
         return result()

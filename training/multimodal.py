@@ -57,9 +57,13 @@ def main():
                            "range": range_penalty(output)})
         return painted, losses
 
-    def named(losses):
-        """What is recorded of each subnet's losses."""
-        return {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
+    def with_total(losses, grown=(1.0, 1.0, 1.0)):
+        """What is minimised and what is recorded of each subnet's losses; grown: parts of the styles' weights."""
+        weights = zip(a.content_weight, a.style_weight, a.variation_weight, grown, losses)
+        totals = [content * of["content"] + ramp * style * of["style"] + variation * of["variation"] + RANGE * of["range"]
+                  for content, style, variation, ramp, of in weights]
+        named = {f"{name} {size}": of[name] for size, of in zip(SIZES, losses) for name in ("content", "style")}
+        return {"total": hierarchical(totals, a.lambdas), **named}
 
     def step(iteration, image, _):
         if styles.warming_up(a, iteration):
@@ -67,15 +71,11 @@ def main():
             return styles.give_back(network(photographs[0]), photographs)
         progress = iteration / a.steps
         _, losses = losses_of(image, 1 if progress < ALONE and not a.start else 3)
-        grown = [styles.ramp(a, progress - start, RAMP) for start in (0, ALONE, ALONE)]
-        weights = zip(a.content_weight, a.style_weight, a.variation_weight, grown, losses)
-        totals = [content * of["content"] + ramp * style * of["style"] + variation * of["variation"] + RANGE * of["range"]
-                  for content, style, variation, ramp, of in weights]
-        return {"total": hierarchical(totals, a.lambdas), **named(losses)}
+        return with_total(losses, [styles.ramp(a, progress - start, RAMP) for start in (0, ALONE, ALONE)])
 
     def validate():
         painted, losses = losses_of(test)
-        return {name: float(value) for name, value in named(losses).items()}, painted[-1]
+        return {name: float(value) for name, value in with_total(losses).items()}, [test, painted[-1]]
 
     def schedule(i):
         return loop.staircase(i, a.decay) if a.decay else loop.cosine(i, a.steps)

@@ -1,5 +1,6 @@
 """What the trainings of fixed styles share: options, loss network, first steps, and what the gallery shows of a style."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -93,14 +94,14 @@ def tile(run, path):
 
 
 def train(run, network, photos, step, schedule, scale, **more):
-    """Train with Muon on crops of photographs; save the style at every saving, and to --output at the end.
+    """Train with Muon on crops of photographs; save the style at every saving, the best so far, and to --output at the end.
 
     Beside each lies what the gallery shows of it: an example photograph as the network paints it.
     """
     a = run.options
 
-    def export(result, folder=run.folder):
-        path = folder / f"{a.name}.safetensors"
+    def export(result, folder=run.folder, mark=""):
+        path = folder / f"{a.name}{mark}.safetensors"
         run.save(path, network, result, license=a.license, credit=a.credit, style_weight=a.style_weight,
                  title=a.title or a.name.replace("-", " ").capitalize(), family=a.program.rpartition(".")[2],
                  trained_on=f"{len(photos)} photographs", started_from=a.start.stem if a.start else "random weights")
@@ -108,4 +109,4 @@ def train(run, network, photos, step, schedule, scale, **more):
 
     phase = loop.Phase(step, Muon(network.parameters(), a.learning_rate), schedule)
     export(run.train(lambda rng: photos.crops(a.batch, a.crop, rng, scale=scale), [phase], {"network": network},
-                     export=export, workers=photos.workers, **more), a.output)
+                     export=export, best=partial(export, mark=loop.BEST), workers=photos.workers, **more), a.output)

@@ -17,8 +17,8 @@ from training.muon import Muon
 
 def options(folder, **more):
     return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
-                                 "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "device": "cpu",
-                                 "precision": "float32", "seed": 0} | more)
+                                 "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
+                                 "device": "cpu", "precision": "float32", "seed": 0} | more)
 
 
 def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
@@ -83,6 +83,50 @@ def test_a_run_that_was_stopped_goes_on_exactly(tmp_path):
         second()
     second(resume=True)
     assert torch.equal(again.weight, module.weight) and torch.equal(again.bias, module.bias)
+
+
+class Buffer:
+    """What each process has of its own: a list of numbers."""
+
+    def __init__(self):
+        self.kept = []
+
+    def state_dict(self):
+        return {"kept": self.kept}
+
+    def load_state_dict(self, state):
+        self.kept = state["kept"]
+
+
+def test_what_a_process_has_of_its_own_goes_on_too_but_not_in_another_number_of_processes(tmp_path):
+    def train(folder, stop=None, resume=False):
+        buffer = Buffer()
+
+        def keep(i, loss):
+            buffer.kept.append(loss.detach())
+            return stop(i, loss) if stop else loss
+        quadratic(folder, steps=30, on_step=keep)[1](resume=resume, local={"buffer": buffer})
+        return buffer.kept
+    whole = train(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        train(tmp_path / "halves", stop_at(12))
+    assert train(tmp_path / "halves", resume=True) == whole and len(whole) == 30
+    state = torch.load(tmp_path / "halves/state.pt", weights_only=True)
+    torch.save(state | {"local": state["local"] * 3}, tmp_path / "halves/state.pt")
+    with pytest.raises(InputError, match=r"saved by 3 process\(es\), each with buffer of its own: go on with as many, not 1"):
+        train(tmp_path / "halves", resume=True)
+
+
+def test_the_best_is_kept_where_the_validations_total_is_lowest(tmp_path):
+    totals = iter([0.0, 3.0, 2.0, 5.0, 1.0, 0.5, 0.1])  # the first of all, before any step, does not count
+    kept, saved = [], []
+    _, first = quadratic(tmp_path, on_step=stop_at(130))
+    with pytest.raises(SystemExit):
+        first(validate=lambda: ({"total": next(totals)}, None), export=saved.append, best=kept.append)
+    assert [result["steps"] for result in kept] == [40, 80] and [result["steps"] for result in saved] == [40, 80, 120, 131]
+    _, second = quadratic(tmp_path)
+    second(resume=True, validate=lambda: ({"total": 2.5}, None), best=kept.append)
+    assert [result["steps"] for result in kept] == [40, 80]  # it knows of those before
 
 
 def adversaries(folder, on_step=lambda i, loss: loss):
