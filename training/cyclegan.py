@@ -3,10 +3,11 @@
     python -m training.cyclegan --photos FOLDER --paintings FOLDER --name NAME [--steps 20000]
 
 Two generators and two discriminators: least-squares adversarial losses, cycle consistency (lambda 10), identity. Deviations
-from the paper, all off under `--recipe paper`: the discriminators are small heads on the features of the compact encoder
-(Projected GANs), the first steps teach the generators to give their input back, and Muon trains them.
+from the paper, off under `--recipe paper`: the discriminators are small heads on the features of the compact encoder
+(Projected GANs), the first steps teach the generators to give their input back, Muon trains them, and crops are scaled.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -15,13 +16,17 @@ import torch.nn.functional as F
 from style_transfer import checkpoints
 from style_transfer.networks.cyclegan import FeatureDiscriminator, Generator, PatchDiscriminator
 from training import loop, styles
+from training.data import SHORT_SIDE
 from training.losses import RANGE, least_squares, range_penalty
-from training.muon import Muon
 
 FEATURES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # that the heads look at
 PHOTO_SCALE, PAINTING_SCALE = (0.7, 1.5), (0.5, 1.2)  # of a crop's side is taken of a picture: strokes are to be seen
 BUFFER = 50  # generated pictures that a discriminator is shown again; Zhu et al. 2017, section 4
 BETAS = (0.5, 0.999)  # of Adam
+# Zhu et al. 2017, section 4 and appendix: crops of 256 out of pictures of 286 pixels, one at a time, 200 epochs
+PAPER = {"epochs": 200, "optimizer": "adam", "learning_rate": 2e-4, "discriminator": "patch", "discriminator_rate": 2e-4,
+         "batch": 1, "crop": 256, "short_side": 286, "width": 64, "blocks": 9}
+SMOKE = {"photos": [loop.EXAMPLES / "photos"], "paintings": [loop.EXAMPLES / "styles"], "name": "smoke"}
 
 
 class ImageBuffer:
@@ -50,7 +55,8 @@ class ImageBuffer:
 
 
 def main():
-    p = loop.parser("cyclegan", __doc__, steps=20000, learning_rate=0.005, batch=2, crop=128)
+    p = loop.parser("cyclegan", __doc__, steps=4500, optimizer="muon", schedule="linear", learning_rate=0.005, batch=2,
+                    crop=128)
     add = p.add_argument
     add("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
     add("--paintings", type=Path, nargs="+", required=True, help="folders of one painter's or school's pictures")
@@ -62,17 +68,21 @@ def main():
     add("--blocks", type=loop.number(int, 1), default=6, help="residual blocks; 9 in the paper")
     add("--discriminator", choices=("features", "patch"), default="features")
     add("--discriminator-rate", type=loop.number(), default=5e-4)
-    add("--optimizer", choices=("muon", "adam"), default="muon", help="of the generators")
+    add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
+    add("--epochs", type=loop.number(), help="passes through the larger collection, instead of --steps")
     add("--cycle-weight", type=loop.number(), default=10.0, help="lambda")
     add("--identity-weight", type=loop.number(), default=5.0, help="of pictures that are in a generator's style already")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors", help="for the discriminators")
     add("--start", type=Path, nargs=2, help="two generators to start from, the painting one first")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
-    a = p.parse_args()
+    a = loop.parse(p, {"paper": PAPER}, SMOKE)
     a.run_folder = a.run_folder or Path("runs", "cyclegan", a.name)
     run = loop.Run(a)
-    photos, test_photos = run.pictures(a.photos, styles.HELD_OUT)
-    paintings, test_paintings = run.pictures(a.paintings, styles.HELD_OUT)
+    photos, test_photos = run.pictures(a.photos, styles.HELD_OUT, short_side=a.short_side)
+    paintings, test_paintings = run.pictures(a.paintings, styles.HELD_OUT, short_side=a.short_side)
+    if a.epochs:
+        a.steps = math.ceil(a.epochs * max(len(photos), len(paintings)) / a.batch)
+    photo_scale, painting_scale = ((1.0, 1.0), (1.0, 1.0)) if a.recipe == "paper" else (PHOTO_SCALE, PAINTING_SCALE)
     test = [x.fixed(6, max(a.crop, 192), 1) for x in (test_photos, test_paintings)]
 
     def generator(number):
@@ -91,22 +101,22 @@ def main():
 
     discriminators = [discriminator(photos), discriminator(paintings)]
     buffers = [ImageBuffer(), ImageBuffer()]
-    made = []  # (photographs, paintings) of the generators' part of a step, for the discriminators' part
 
     def scores(judge, pictures):
         return judge(encoder(pictures, FEATURES) if a.discriminator == "features" else pictures)
 
     def draw(rng):
-        return (photos.crops(a.batch, a.crop, rng, scale=PHOTO_SCALE),
-                paintings.crops(a.batch, a.crop, rng, scale=PAINTING_SCALE))
+        return {"real": (photos.crops(a.batch, a.crop, rng, scale=photo_scale),
+                         paintings.crops(a.batch, a.crop, rng, scale=painting_scale))}
 
     def generate(iteration, pictures, _):
         paint, unpaint = generators
+        photo, painting = pictures["real"]
         if styles.warming_up(a, iteration):
-            return styles.give_back([paint(pictures[0]), unpaint(pictures[1])], pictures)
-        photo, painting = pictures
+            pictures["fake"] = painting, photo  # nothing is painted yet
+            return styles.give_back([paint(photo), unpaint(painting)], [photo, painting])
         painted, unpainted = paint(photo).float(), unpaint(painting).float()
-        made.append((unpainted.detach(), painted.detach()))
+        pictures["fake"] = unpainted.detach(), painted.detach()
         found = {"painted": least_squares(scores(discriminators[1], painted), 1.0),
                  "unpainted": least_squares(scores(discriminators[0], unpainted), 1.0),
                  "cycle": F.l1_loss(unpaint(painted), photo) + F.l1_loss(paint(unpainted), painting),
@@ -116,11 +126,9 @@ def main():
 
     def discriminate(iteration, pictures, rng):
         real, fake = 0.0, 0.0
-        if styles.warming_up(a, iteration):  # nothing is painted yet
-            fakes = [x.detach() for x in pictures[::-1]]
-        else:
-            fakes = [buffer.exchange(x, rng) for buffer, x in zip(buffers, made.pop(0))]
-        for judge, true, false in zip(discriminators, pictures, fakes):
+        for judge, buffer, true, false in zip(discriminators, buffers, pictures["real"], pictures["fake"]):
+            if not styles.warming_up(a, iteration):
+                false = buffer.exchange(false, rng)
             real = real + least_squares(scores(judge, true), 1.0)
             fake = fake + least_squares(scores(judge, false), 0.0)
         return {"total": (real + fake) / 2, "real": real, "fake": fake}
@@ -128,7 +136,7 @@ def main():
     def validate():
         painted, unpainted = generators[0](test[0]), generators[1](test[1])
         cycle = F.l1_loss(generators[1](painted), test[0]) + F.l1_loss(generators[0](unpainted), test[1])
-        return {"cycle": float(cycle)}, torch.cat([test[0], painted, test[1], unpainted])
+        return {"cycle": float(cycle)}, [test[0], painted, test[1], unpainted]
 
     def export(result, folder=run.folder):
         title = a.title or a.name.replace("-", " ").capitalize()
@@ -139,14 +147,13 @@ def main():
             styles.tile(run, folder / f"{name}.safetensors")
 
     parameters = [p for network in generators for p in network.parameters()]
-    optimizer = (Muon(parameters, a.learning_rate) if a.optimizer == "muon"
-                 else torch.optim.Adam(parameters, a.learning_rate, BETAS))
     judges = torch.optim.Adam([p for network in discriminators for p in network.parameters()], a.discriminator_rate, BETAS)
-    phases = [loop.Phase(generate, optimizer, lambda i: loop.falling(i, a.steps)),
-              loop.Phase(discriminate, judges, lambda i: loop.falling(i, a.steps))]
-    modules = {f"{kind} {i}": m for kind, pair in (("generator", generators), ("discriminator", discriminators),
-                                                   ("buffer", buffers)) for i, m in enumerate(pair)}
-    export(run.train(draw, phases, modules, validate=validate, export=export,
+    phases = [loop.Phase(generate, loop.optimizer(a, parameters, betas=BETAS), loop.schedule(a)),
+              loop.Phase(discriminate, judges, loop.schedule(a))]
+    modules = {f"{kind} {i}": m for kind, pair in (("generator", generators), ("discriminator", discriminators))
+               for i, m in enumerate(pair)}
+    local = {f"buffer {i}": buffer for i, buffer in enumerate(buffers)}
+    export(run.train(draw, phases, modules, local=local, validate=validate, export=export,
                      workers=max(photos.workers, paintings.workers)), a.output)
 
 

@@ -35,6 +35,8 @@ LAYERWISE_RATE = 2.0  # times the learning rate: a layer on its own bears more
 DECODERS_TEACH = 500  # steps after which the decoders' gradient reaches the encoder: an untrained one teaches nothing
 STAGES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # where the first stage is validated
 PROJECTED = ("relu1_1", "relu2_1", "relu3_1", "relu3_4", "relu4_1", "relu4_2", "relu5_1")
+SMOKE = {"pictures": [loop.EXAMPLES / "photos", loop.EXAMPLES / "styles"], "layerwise_steps": 4,
+         "compact_teacher": checkpoints.FOLDER / "encoder.safetensors", "output": "encoder.safetensors"}
 
 
 @torch.no_grad()
@@ -67,14 +69,14 @@ def main():
     add = p.add_argument
     add("--pictures", type=Path, nargs="+", required=True)
     add("--vgg19", help="VGG-19's features (.safetensors or .pth), or \"hub\" to fetch torchvision's")
-    add("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5")
+    add("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5, or an encoder of this project")
     add("-o", "--output", type=Path, required=True)
     add("--layerwise-steps", type=loop.number(int, 0), default=3000)
     add("--vgg-share", type=loop.number(), default=0.25, help="part of each batch that the full VGG-19 looks at")
     add("--pixel-weight", type=loop.number(), default=0.4,
         help="of the reconstruction by the decoders, whose logarithm counts: levels 1 to 5 differ a hundredfold")
     add("--start", type=Path, help="an encoder file to go on from, instead of random weights and stage 1")
-    a = p.parse_args()
+    a = loop.parse(p, smoke=SMOKE)
     if not (a.vgg19 or a.compact_teacher):
         p.error("name a teacher: --vgg19, --compact-teacher or both")
     run = loop.Run(a)
@@ -131,9 +133,9 @@ def main():
         return {n: float(v) for n, v in end_to_end(test).items()}, None
 
     def train(stage, step, modules, steps, rate, validate):
-        optimizer = torch.optim.Adam([p for module in modules.values() for p in module.parameters()], rate)
+        optimizer = loop.optimizer(a, [p for module in modules.values() for p in module.parameters()], rate)
         return run.train(lambda rng: pictures.crops(a.batch, a.crop, rng, jitter=JITTER),
-                         [loop.Phase(step, optimizer, lambda i: loop.cosine(i, steps))], modules, steps=steps, stage=stage,
+                         [loop.Phase(step, optimizer, loop.schedule(a, steps))], modules, steps=steps, stage=stage,
                          validate=validate, workers=pictures.workers)
 
     if compact is not None and a.layerwise_steps and not a.start:

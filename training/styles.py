@@ -9,18 +9,18 @@ from style_transfer import backbones, checkpoints, fixed, images
 from style_transfer.errors import InputError
 from training import loop
 from training.losses import CONTENT_LAYERS, STYLE_LAYERS, reconstruction_loss
-from training.muon import Muon
 
 HELD_OUT = 16  # photographs
 WARM_UP = 0.04  # part of the steps in which a network learns to give its input back
 RECONSTRUCTION = 10.0  # weight of that: its gradient is then about as large as those of the losses that follow
 RAMP_START = 0.05  # part of the style's weight that it begins with, growing from there on
 GREY, CONTRAST = 0.5, 0.3  # a random last layer begins near the photograph's greys, not at an arbitrary colour
-TILE = Path(__file__).resolve().parents[1] / "examples" / "photos" / "pagoda.jpg"
+TILE = loop.EXAMPLES / "photos" / "pagoda.jpg"
 TILE_SIZE = 512  # long side, pixels
+SMOKE = {"photos": [loop.EXAMPLES / "photos"], "style": loop.EXAMPLES / "styles" / "waves.jpg"}
 
 
-def parse(parser, subnets=None):
+def parse(parser, subnets=None, **recipes):
     """Add the options that the trainings of fixed styles share, and parse; weights are one number for each of the subnets."""
     def each(value):
         return dict(type=loop.number(), nargs=subnets, default=value if subnets is None else [value] * subnets)
@@ -39,7 +39,7 @@ def parse(parser, subnets=None):
     add("--variation-weight", **each(3.0))
     add("--start", type=Path, help="a trained network to start from, of any style")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
-    options = parser.parse_args()
+    options = loop.parse(parser, recipes, SMOKE)
     options.name = options.name or options.style.stem
     options.run_folder = options.run_folder or Path("runs") / parser.prog.rpartition(".")[2] / options.name
     return options
@@ -71,9 +71,14 @@ def begin(path, network, last_layers, where):
     return network.to(where, memory_format=torch.channels_last)
 
 
+def eased(options):
+    """Whether the losses come one after the other, because they say little to a random network; not in the papers."""
+    return not options.start and options.recipe != "paper"
+
+
 def warming_up(options, iteration):
-    """Whether this step still teaches the network to give its input back, because losses in features say it little."""
-    return iteration / options.steps < WARM_UP and not options.start
+    """Whether this step still teaches the network to give its input back."""
+    return eased(options) and iteration / options.steps < WARM_UP
 
 
 def give_back(outputs, images):
@@ -84,7 +89,7 @@ def give_back(outputs, images):
 
 def ramp(options, progress, length):
     """Part of the style's weight, `progress` of the steps after it began to count, where it grows for `length` of them."""
-    return 1.0 if options.start else min(1.0, RAMP_START + progress / length)
+    return min(1.0, RAMP_START + progress / length) if eased(options) else 1.0
 
 
 def tile(run, path):
@@ -93,8 +98,8 @@ def tile(run, path):
         images.save(fixed.stylize(images.load(TILE), path, size=TILE_SIZE, device=run.device), path.with_suffix(".jpg"))
 
 
-def train(run, network, photos, step, schedule, scale, **more):
-    """Train with Muon on crops of photographs; save the style at every saving, the best so far, and to --output at the end.
+def train(run, network, photos, step, scale, **more):
+    """Train on crops of photographs; save the style at every saving, the best so far, and to --output at the end.
 
     Beside each lies what the gallery shows of it: an example photograph as the network paints it.
     """
@@ -107,6 +112,6 @@ def train(run, network, photos, step, schedule, scale, **more):
                  trained_on=f"{len(photos)} photographs", started_from=a.start.stem if a.start else "random weights")
         tile(run, path)
 
-    phase = loop.Phase(step, Muon(network.parameters(), a.learning_rate), schedule)
+    phase = loop.Phase(step, loop.optimizer(a, network.parameters()), loop.schedule(a))
     export(run.train(lambda rng: photos.crops(a.batch, a.crop, rng, scale=scale), [phase], {"network": network},
                      export=export, best=partial(export, mark=loop.BEST), workers=photos.workers, **more), a.output)
