@@ -90,7 +90,7 @@ def make(pairs, output, paint, size=SIZE, keep=False):
         path = output / f"{content.stem}__{'+'.join(names)}.png"
         if keep and path.exists():
             continue
-        inputs = load(content), [load(style) for style in styles], names
+        inputs = load(content), [load(style) for style in styles if style.is_file()], names
         start = time.perf_counter()
         image = paint(*inputs)
         seconds, made = seconds + time.perf_counter() - start, made + 1
