@@ -4,10 +4,11 @@
 
 Parts: "files" reads the headers in checkpoints/; "quality" paints every content with every style (Gatys: six pairs); "fixed"
 paints every content with every fixed style and measures against the file, or the folder of a school's pictures, that has the
-style's name in --paintings; "speed" is benchmarks.speed, and wants an idle machine. What a part measures goes into benchmarks/figures.json, and all tables are
-written from there and from the headers, between the markers <!-- table: NAME --> and <!-- /table --> of both files; --render
-does that alone. Pictures are kept in --runs, in a folder named after the weights, the library's code and the pictures that
-they were made of: after a change of these they are made again, and after an interruption the run goes on.
+style's name in --paintings; "speed" is benchmarks.speed, and wants an idle machine. What a part measures goes into
+benchmarks/figures.json, and all tables are written from there and from the headers, between the markers <!-- table: NAME -->
+and <!-- /table --> of both files; --render does that alone. Pictures are kept in --runs, in a folder named after the weights,
+the library's code and the pictures that they were made of: after a change of these they are made again, and after an
+interruption the run goes on.
 """
 
 import argparse

@@ -78,7 +78,7 @@ def _arbitrary(photo, path, style):
 
 
 SCRIPTS = {"johnson": Script("", _fixed), "multimodal": Script("", _fixed),
-           "adain": Script("adain-decoder.safetensors", _arbitrary)}
+           "cyclegan": Script("", _fixed), "adain": Script("adain-decoder.safetensors", _arbitrary)}
 
 
 def _script(text):
