@@ -10,6 +10,7 @@ and each layer's style loss is relative to the style's own energy; the decoder l
 are. (It still sees the encoder of --encoder, and reflection padding.)
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,6 +97,13 @@ def main():
                 found["content elsewhere"] += losses.normalized_content_loss(features, network(content, ["relu4_1"]))
         return found
 
+    def with_weights(found):
+        """The sum that is minimised and validated, without what keeps pictures as they are."""
+        total = found["content"] + a.style_weight * found["style"] + a.gram_weight * found["gram"]
+        if loss_networks:
+            total = total + found["content elsewhere"] + a.style_weight * found["style elsewhere"]
+        return total
+
     def draw(rng):
         if paper:
             return [pictures.crops(a.batch, a.crop, rng, scale=(1.0, 1.0)) for pictures in (photos, paintings)]
@@ -124,27 +132,31 @@ def main():
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
                   "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
                   "identity": F.mse_loss(output[:1], content[:1])}
-        total = (found["content"] + a.style_weight * found["style"] + a.gram_weight * found["gram"]
-                 + a.identity_weight * found["identity"])
         if loss_networks:
             part = slice(1, 1 + max(1, round(len(content) * a.loss_networks_share)))
             found |= losses_elsewhere(output[part], content[part], style[part])
-            total = total + found["content elsewhere"] + a.style_weight * found["style elsewhere"]
-        return {"total": total + RANGE * losses.range_penalty(output), **found}
+        total = with_weights(found) + a.identity_weight * found["identity"] + RANGE * losses.range_penalty(output)
+        return {"total": total, **found}
 
     def validate():
         of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
         output = stylize(of_content, of_style)[1].clamp(0, 1)
         of_output = encoder(output, wanted)
+        of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
-                 "style": losses.moment_loss(of_output, style_statistics(of_style, STYLE_LAYERS))}
+                 "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style)}
         found |= losses_elsewhere(output, *test) if loss_networks else {}
-        return {name: float(value) for name, value in found.items()}, output[:4]
+        total = with_weights(found)
+        return {name: float(value) for name, value in {"total": total, **found}.items()}, [x[:8] for x in (*test, output)]
+
+    def export(result, folder=run.folder, mark=""):
+        run.save(folder / a.output.with_stem(f"{a.output.stem}{mark}").name, decoder if paper else decoder.fold(), result, title="AdaIN decoder",
+                 family="adain", license="mit", encoder=checkpoints.fingerprint(encoder),
+                 trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
 
     phase = loop.Phase(papers_step if paper else step, loop.optimizer(a, decoder.parameters()), loop.schedule(a))
-    result = run.train(draw, [phase], {"decoder": decoder}, validate=validate, workers=max(photos.workers, paintings.workers))
-    run.save(a.output, decoder if paper else decoder.fold(), result, title="AdaIN decoder", family="adain", license="mit",
-             encoder=checkpoints.fingerprint(encoder), trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
+    export(run.train(draw, [phase], {"decoder": decoder}, validate=validate, export=export,
+                     best=partial(export, mark=loop.BEST), workers=max(photos.workers, paintings.workers)), a.output.parent)
 
 
 if __name__ == "__main__":

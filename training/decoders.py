@@ -9,6 +9,7 @@ be when the decoders are used. Decoder 1 is one convolution, so least squares gi
 are the pictures' own, and errors count as they are, with a lambda of 1; how long to train is ours.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def main():
     test = held_out.fixed(24, a.crop, 1)
     decoders = new_decoders(encoder, pictures.fixed(32, 144, 2), a.seed)
     if a.start:
-        loop.load_state(decoders, loop.read_state(a.start, run.device)["modules"].get("decoders", {}), a.start)
+        loop.load_state(decoders, loop.read_state(a.start)["modules"].get("decoders", {}), a.start)
     decoders = decoders.to(run.device, memory_format=torch.channels_last)
 
     def papers_step(_, image, rng):
@@ -93,20 +94,27 @@ def main():
         return {"total": total, f"pixel{level}": pixel, f"feature{level}": feature}
 
     def validate():
+        """Peak signal to noise ratios of all levels, and as total the geometric mean of the trained ones' squared errors."""
         features, training = encoder(test, [f"relu{level}_1" for level in LEVELS]), decoders.training
         decoders.eval()
-        result = {f"psnr{level}": psnr(decoders[str(level)](features), test) for level in LEVELS}
+        rebuilt = {level: decoders[str(level)](features).float() for level in LEVELS}
         decoders.train(training)
-        return result, None
+        found = {f"psnr{level}": psnr(image, test) for level, image in rebuilt.items()}
+        mean = sum(found[f"psnr{level}"] for level in a.levels) / len(a.levels)
+        return {"total": 10 ** (-mean / 10), **found}, [image[:8] for image in (test, *rebuilt.values())]
+
+    def export(result, folder=run.folder, mark="", first=None):
+        """Save the decoders that learn, and the `first` where it is there."""
+        finished = {} if first is None else {1: first}
+        for level, decoder in (finished | {n: decoders[str(n)].fold() for n in a.levels}).items():
+            run.save(folder / f"wct-decoder-{level}{mark}.safetensors", decoder, result if level > 1 else {}, family="wct",
+                     title=f"WCT decoder from relu{level}_1", license="mit", encoder=checkpoints.fingerprint(encoder),
+                     trained_on=f"{len(pictures)} pictures")
 
     phase = loop.Phase(papers_step if a.recipe == "paper" else step, loop.optimizer(a, decoders.parameters()), loop.schedule(a))
     result = run.train(lambda rng: pictures.crops(a.batch, a.crop, rng), [phase], {"decoders": decoders}, validate=validate,
-                       workers=pictures.workers)
-    finished = {1: first_decoder(encoder, pictures.fixed(64, 96, 3)), **{n: decoders[str(n)].fold() for n in a.levels}}
-    for level, decoder in finished.items():
-        run.save(a.output / f"wct-decoder-{level}.safetensors", decoder, result if level > 1 else {}, family="wct",
-                 title=f"WCT decoder from relu{level}_1", license="mit", encoder=checkpoints.fingerprint(encoder),
-                 trained_on=f"{len(pictures)} pictures")
+                       export=export, best=partial(export, mark=loop.BEST), workers=pictures.workers)
+    export(result, a.output, first=first_decoder(encoder, pictures.fixed(64, 96, 3)))
 
 
 if __name__ == "__main__":

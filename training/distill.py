@@ -15,6 +15,7 @@ channels lose nothing of a picture, and the 13 others predict them as well as 16
 training/decoders.py trains the decoders that ship, once the encoder is frozen; it can start from the ones trained here.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -127,20 +128,28 @@ def main():
 
     def error_against_compact():
         own, target = student(test, STAGES), compact(test, STAGES)
-        return {n: float(relative_error(own[n], target[n])) for n in STAGES}, None
+        return with_total({n: float(relative_error(own[n], target[n])) for n in STAGES}), None
 
     def validate():
-        return {n: float(v) for n, v in end_to_end(test).items()}, None
+        return with_total({n: float(v) for n, v in end_to_end(test).items()}), None
 
-    def train(stage, step, modules, steps, rate, validate):
+    def with_total(errors):
+        return {"total": sum(errors.values()), **errors}
+
+    def export(result, folder=run.folder, mark=""):
+        run.save(folder / a.output.with_stem(f"{a.output.stem}{mark}").name, student, result, title="Compact encoder",
+                 license="mit", trained_on=f"{len(pictures)} pictures", layerwise_steps=a.layerwise_steps,
+                 teachers=[Path(path).name for path in (a.vgg19, a.compact_teacher) if path])
+
+    def train(stage, step, modules, steps, rate, validate, **more):
         optimizer = loop.optimizer(a, [p for module in modules.values() for p in module.parameters()], rate)
         return run.train(lambda rng: pictures.crops(a.batch, a.crop, rng, jitter=JITTER),
                          [loop.Phase(step, optimizer, loop.schedule(a, steps))], modules, steps=steps, stage=stage,
-                         validate=validate, workers=pictures.workers)
+                         validate=validate, workers=pictures.workers, **more)
 
     if compact is not None and a.layerwise_steps and not a.start:
         train("layerwise", layerwise_step, {"student": student}, a.layerwise_steps, LAYERWISE_RATE * a.learning_rate,
-              error_against_compact)
+              error_against_compact, last=False)
     with torch.no_grad():
         for name, projection in projections.items():  # start at the least-squares solution
             features, target = student(test, [name])[name], large(test, [name])[name] / spread[name]
@@ -149,9 +158,8 @@ def main():
             projection.bias.copy_(bias)
     decoders = new_decoders(student, test, a.seed).to(run.device, memory_format=torch.channels_last)
     result = train("end-to-end", end_to_end_step, {"student": student, "projections": projections, "decoders": decoders},
-                   a.steps, a.learning_rate, validate)
-    run.save(a.output, student, result, title="Compact encoder", license="mit", trained_on=f"{len(pictures)} pictures",
-             teachers=[Path(path).name for path in (a.vgg19, a.compact_teacher) if path], layerwise_steps=a.layerwise_steps)
+                   a.steps, a.learning_rate, validate, export=export, best=partial(export, mark=loop.BEST))
+    export(result, a.output.parent)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
 from style_transfer import checkpoints, device
 from style_transfer.errors import CheckpointError, InputError, StyleTransferError
@@ -160,10 +161,10 @@ def execute(main):
         sys.exit(2 if isinstance(error, (InputError, CheckpointError)) else 1)
 
 
-def read_state(path, where="cpu"):
-    """What `Run.train` saved in a state.pt. Raises InputError, one sentence, for a file that is truncated, empty or foreign."""
+def read_state(path):
+    """What `Run.train` saved in a state.pt, on the CPU. Raises InputError for a file that is truncated, empty or foreign."""
     try:
-        state = torch.load(path, map_location=where, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if STATE_KEYS <= state.keys():
             return state
     except Exception:  # unpickling what is no pickle fails in many ways
@@ -305,9 +306,9 @@ class Run:
         words = (word for name, words in self.config.items() if name not in ("program", "resume") for word in words)
         return f"{self.options.program} {shlex.join(words)}"
 
-    def _saved(self, path, where="cpu"):
+    def _saved(self, path):
         """The state to go on from. Raises InputError where it was saved by a run with other options, and names them."""
-        state = read_state(path, where)
+        state = read_state(path)
         changed = [f"{' '.join(before) or 'nothing'} and not {' '.join(now) or 'nothing'}" for name, now in self.config.items()
                    if name not in FREE and (before := state["config"].get(name, [])) != now]
         if changed:
@@ -337,13 +338,18 @@ class Run:
         tell("running")
         try:
             yield
-        except (SystemExit, KeyboardInterrupt):
+        except KeyboardInterrupt:
             tell("stopped")
+            raise
+        except SystemExit:  # of all processes
+            tell("stopped")
+            self.accelerator.wait_for_everyone()
             raise
         except BaseException as error:
             tell("failed", message=str(error) or type(error).__name__)
             raise
         tell("finished" if last else "running")
+        self.accelerator.wait_for_everyone()  # what the main process wrote is there for all
 
     def _learn(self, phase, iteration, batches, rng, clip, at):
         """One step of one optimiser on the mean of some batches' gradients: its losses are added to the at."""
@@ -355,16 +361,20 @@ class Run:
             for name, value in losses.items():
                 found.setdefault(name, []).append(value.detach().float())
         parameters = [p for group in phase.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if self.world_size > 1:  # the same parameters in all processes, in one message
-            mean = self.accelerator.reduce(torch.cat([p.grad.flatten() for p in parameters]), "mean")
-            for p, part in zip(parameters, mean.split([p.numel() for p in parameters])):
-                p.grad.copy_(part.view_as(p))
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+        self._average([p.grad for p in parameters])
+        norm = nn.utils.clip_grad_norm_(parameters, clip)
         numbers = torch.stack([*(torch.stack(values).mean() for values in found.values()), norm.float()])
         at.waiting.append((iteration, list(found), numbers))
         if self.device.type == "cpu":
             self._look(at)
         phase.optimizer.step()
+
+    def _average(self, tensors):
+        """Let tensors be the mean of what they are in all processes, by one message."""
+        if self.world_size > 1 and tensors:
+            mean = self.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), "mean")
+            for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors])):
+                tensor.copy_(part.view_as(tensor))
 
     def _look(self, at):
         """Fetch the losses that wait, as means over the processes. Raises StyleTransferError where one is not finite.
@@ -387,7 +397,7 @@ class Run:
 
     def _resume(self, path, modules, phases, local):
         """Load a stage's state into what it is of, and return what was reached. Raises InputError where it does not fit."""
-        state = self._saved(path, self.device)
+        state = self._saved(path)
         if local and len(state["local"]) != self.world_size:
             raise InputError(f"{path} was saved by {len(state['local'])} process(es), each with {', '.join(local)} of its own: "
                              f"go on with as many, not {self.world_size}.")
@@ -405,9 +415,9 @@ class Run:
 
         draw: makes a batch from a step's random generator, in `workers` threads ahead of the training; in several processes
         each gets the same generator and makes its part. modules: {name: what has a state_dict}, all that is saved and resumed
-        beside the optimisers, the same in all processes; local: the same for what each process has of its own, such as a
-        buffer of pictures. steps: default --steps; stage: folder in the run's, where there are several trainings one after
-        the other; last: whether this is the last of them.
+        beside the optimisers, the same in all processes; local: the same for what the steps change in each process by itself,
+        such as a buffer of pictures, and whose load_state_dict gets tensors on the CPU. steps: default --steps; stage: folder
+        in the run's, where there are several trainings one after the other; last: whether this is the last of them.
         validate: called at the start, at every saving and at the end, returns ({name: float}, pictures [N, 3, H, W], a list of
         such rows of the sheet, or None). export, best: called with {"steps", "minutes", "losses"} at every saving, and at those
         where the validation's "total" is the lowest so far. clip: largest norm of a phase's gradient. Returns what `export`
@@ -416,6 +426,9 @@ class Run:
         options, folder, accelerator = self.options, self.folder / stage, self.accelerator
         folder.mkdir(parents=True, exist_ok=True)
         steps, local = options.steps if steps is None else steps, local or {}
+        # Each process sees its own part of the pictures, but all shall go on, and be saved, with the same statistics of them.
+        statistics = [value for module in modules.values() if isinstance(module, nn.Module) for part in module.modules()
+                      if isinstance(part, nn.modules.batchnorm._BatchNorm) for value in (part.running_mean, part.running_var)]
         rates = [[group["lr"] for group in phase.optimizer.param_groups] for phase in phases]
         resumed = (folder / STATE).exists()
         at = self._resume(folder / STATE, modules, phases, local) if resumed else Reached()
@@ -436,9 +449,10 @@ class Run:
             return (time.monotonic() - started) / 60
 
         def record(values):
-            watch.record(at.iteration, minutes(), values)
-            line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            bar.console.print(f"{at.iteration:7d} {minutes():6.1f} min  {line}", highlight=False, soft_wrap=True)
+            if self.main:
+                watch.record(at.iteration, minutes(), values)
+                line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+                bar.console.print(f"{at.iteration:7d} {minutes():6.1f} min  {line}", highlight=False, soft_wrap=True)
 
         def means():
             return {name: sum(values) / len(values) for name, values in at.seen.items()}
@@ -501,6 +515,7 @@ class Run:
                     self._learn(phase, at.iteration, batches, rng, clip, at)
                     for other in phases:  # through whose weights this loss may have gone
                         other.optimizer.zero_grad(set_to_none=True)
+                self._average(statistics)
                 at.iteration += 1
                 bar.update(task, completed=at.iteration)
                 recording = at.iteration % log_every == 0

@@ -23,6 +23,7 @@ from style_transfer.checkpoints import replacing
 
 CONFIG, STATUS, LOG = "config.json", "status.json", "log.jsonl"
 PLOTTING = 100  # seconds until the first plot, and times as long as a plot takes until the next
+FIELDS = {"state": str, "host": str, "pid": int, "since": float, "stage": str, "step": int, "steps": int}  # of a status
 SILENT = 1800  # seconds without a record after which a run on another machine counts as dead
 VALIDATION = "validation/"  # before the names of losses on the pictures that are held out
 COLUMNS, PANEL, HEAD = 3, (4.6, 2.5), 0.3  # panels side by side, their size in inches, and the height of a line above
@@ -121,7 +122,8 @@ def tell(folder, state, **more):
 def status(folder):
     """What `tell` wrote last; a run whose process is gone without a word has "state": "died". {} for what is no run."""
     found = read(Path(folder) / STATUS)
-    found = found if {"state", "host", "pid", "since", "stage", "step", "steps"} <= found.keys() else {}
+    if not all(isinstance(found.get(name), kind) for name, kind in FIELDS.items()):
+        return {}
     if found.get("state") == "running" and not _alive(Path(folder), found):
         found["state"] = "died"
     return found
@@ -135,20 +137,20 @@ def _alive(folder, found):
     try:
         process = psutil.Process(found["pid"])
         return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - found["since"]) < 5
-    except (psutil.Error, TypeError, ValueError):
+    except (psutil.Error, ValueError):
         return False
 
 
 class Watch:
-    """Where a stage of a run is watched: log.jsonl, TensorBoard, losses.png, pictures.png; only the main process writes them.
+    """Where a stage of a run is watched: log.jsonl, TensorBoard, losses.png, pictures.png; written by the main process.
 
     after: the step that the run goes on from, after which all records are cut off; -1 for a run that begins.
     """
 
     def __init__(self, folder, accelerator, after):
-        self.folder, self.accelerator, self.main = folder, accelerator, accelerator.is_main_process
+        self.folder, self.accelerator = folder, accelerator
         self.records, self.next_plot = [], time.monotonic() + PLOTTING
-        if self.main:
+        if accelerator.is_main_process:
             self.records = [record for record in read_log(folder) if record["step"] <= after]
             with replacing(folder / LOG) as part:
                 part.write_text("".join(json.dumps(record) + "\n" for record in self.records))
@@ -158,10 +160,9 @@ class Watch:
     def record(self, step, minutes, values):
         """Add {name: number} to the log and to TensorBoard."""
         self.accelerator.log(values, step)
-        if self.main:
-            self.records.append({"step": step, "minutes": round(minutes, 2), **values})
-            with open(self.folder / LOG, "a") as log:
-                log.write(json.dumps(self.records[-1]) + "\n")
+        self.records.append({"step": step, "minutes": round(minutes, 2), **values})
+        with open(self.folder / LOG, "a") as log:
+            log.write(json.dumps(self.records[-1]) + "\n")
 
     def show(self, step, pictures):
         """Renew pictures.png. pictures: [N, 3, H, W], or several of that shape, each a row of the sheet."""
@@ -173,7 +174,7 @@ class Watch:
     def plot(self, always=False):
         """Renew losses.png, but for a hundredth of the time at most."""
         begun = time.monotonic()
-        if self.main and self.records and (always or begun > self.next_plot):
+        if self.records and (always or begun > self.next_plot):
             plot(self.folder / "losses.png", {"training": self.records})
             self.next_plot = begun + PLOTTING * (time.monotonic() - begun)
 
