@@ -17,7 +17,7 @@ from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain, apply, statistics
-from training import loop, losses, teachers
+from training import loop, losses, sources, teachers
 from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
 
@@ -30,8 +30,8 @@ SCALE, JITTER = (1.0, 1.5), 0.2  # of the style's crops, whose strokes are to be
 def main():
     p = loop.parser("adain", __doc__, steps=8000, learning_rate=1e-3, batch=8, crop=176, run_folder="runs/adain")
     add = p.add_argument
-    add("--photos", type=Path, nargs="+", required=True)
-    add("--paintings", type=Path, nargs="+", required=True)
+    add("--photos", nargs="+", required=True, help=sources.HELP)
+    add("--paintings", nargs="+", required=True, help="the same")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     add("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors", help="a decoder from relu4_1")
     add("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
