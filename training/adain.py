@@ -20,7 +20,7 @@ from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain, apply, statistics
-from training import loop, losses, teachers
+from training import loop, losses, sources, teachers
 from training.data import SHORT_SIDE
 from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
@@ -39,8 +39,8 @@ SMOKE = {"photos": [loop.EXAMPLES / "photos"], "paintings": [loop.EXAMPLES / "st
 def main():
     p = loop.parser("adain", __doc__, steps=8000, learning_rate=1e-3, batch=8, crop=176, run_folder="runs/adain")
     add = p.add_argument
-    add("--photos", type=Path, nargs="+", required=True)
-    add("--paintings", type=Path, nargs="+", required=True)
+    add("--photos", nargs="+", required=True, help=sources.HELP)
+    add("--paintings", nargs="+", required=True, help="the same")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     add("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors", help="a decoder from relu4_1")
     add("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
@@ -150,8 +150,9 @@ def main():
         return {name: float(value) for name, value in {"total": total, **found}.items()}, [x[:8] for x in (*test, output)]
 
     def export(result, folder=run.folder, mark=""):
-        run.save(folder / a.output.with_stem(f"{a.output.stem}{mark}").name, decoder if paper else decoder.fold(), result, title="AdaIN decoder",
-                 family="adain", license="mit", encoder=checkpoints.fingerprint(encoder),
+        path = folder / a.output.with_stem(f"{a.output.stem}{mark}").name
+        run.save(path, decoder if paper else decoder.fold(), result, title="AdaIN decoder", family="adain", license="mit",
+                 encoder=checkpoints.fingerprint(encoder),
                  trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
 
     phase = loop.Phase(papers_step if paper else step, loop.optimizer(a, decoder.parameters()), loop.schedule(a))

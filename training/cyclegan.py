@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from style_transfer import checkpoints
 from style_transfer.networks.cyclegan import FeatureDiscriminator, Generator, PatchDiscriminator
-from training import loop, styles
+from training import loop, sources, styles
 from training.data import SHORT_SIDE
 from training.losses import RANGE, least_squares, range_penalty
 
@@ -59,8 +59,8 @@ def main():
     p = loop.parser("cyclegan", __doc__, steps=5000, optimizer="muon", schedule="linear", learning_rate=0.005, batch=2,
                     crop=128)
     add = p.add_argument
-    add("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
-    add("--paintings", type=Path, nargs="+", required=True, help="folders of one painter's or school's pictures")
+    add("--photos", nargs="+", required=True, help=f"photographs: {sources.HELP}")
+    add("--paintings", nargs="+", required=True, help="one painter's or school's: the same")
     add("--name", required=True, help="of the painting generator's file; the other one's is NAME-to-photo")
     add("--title", help="what people read")
     add("--credit", default="", help="whose paintings")

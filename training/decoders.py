@@ -19,7 +19,7 @@ from style_transfer import checkpoints
 from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import apply, statistics, wct
-from training import loop
+from training import loop, sources
 from training.data import HELD_OUT
 from training.losses import feature_reconstruction, psnr, relative_error
 from training.precondition import LEVELS, least_squares, new_decoders
@@ -52,7 +52,7 @@ def transformed(features, styles, rng):
 def main():
     p = loop.parser("decoders", __doc__, steps=10000, learning_rate=3e-3, batch=8, crop=208, run_folder="runs/decoders")
     add = p.add_argument
-    add("--pictures", type=Path, nargs="+", required=True)
+    add("--pictures", nargs="+", required=True, help=sources.HELP)
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
     add("--levels", type=int, nargs="+", default=list(LEVELS), choices=list(LEVELS), help="train these only")

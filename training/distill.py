@@ -25,7 +25,7 @@ from torch import nn
 from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.vgg import COMPACT, VGG
-from training import loop, teachers
+from training import loop, sources, teachers
 from training.data import HELD_OUT
 from training.losses import relative_error
 from training.precondition import least_squares, new_decoders
@@ -68,7 +68,7 @@ def layer_losses(student, activations, image):
 def main():
     p = loop.parser("distill", __doc__, steps=8000, learning_rate=1e-3, batch=16, crop=144, run_folder="runs/encoder")
     add = p.add_argument
-    add("--pictures", type=Path, nargs="+", required=True)
+    add("--pictures", nargs="+", required=True, help=sources.HELP)
     add("--vgg19", help="VGG-19's features (.safetensors or .pth), or \"hub\" to fetch torchvision's")
     add("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5, or an encoder of this project")
     add("-o", "--output", type=Path, required=True)

@@ -316,9 +316,10 @@ class Run:
                              "--run-folder.")
         return state
 
-    def pictures(self, folders, held_out, **options):
-        """`Pictures` of folders: those to train on, and some that are held out to validate with."""
-        return Pictures(*folders, device=self.device, rank=self.rank, world_size=self.world_size, **options).split(held_out)
+    def pictures(self, sources, held_out, **options):
+        """`Pictures` of their sources: those to train on, and some that are held out by the run's seed to validate with."""
+        pictures = Pictures(*sources, device=self.device, rank=self.rank, world_size=self.world_size, **options)
+        return pictures.split(held_out, self.options.seed)
 
     def save(self, path, network, result, **metadata):
         """Write a network, in the main process; its header says how it came to be. result: what `train` returned."""

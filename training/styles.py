@@ -7,7 +7,7 @@ import torch
 
 from style_transfer import backbones, checkpoints, fixed, images
 from style_transfer.errors import InputError
-from training import loop
+from training import loop, sources
 from training.losses import CONTENT_LAYERS, STYLE_LAYERS, reconstruction_loss
 
 HELD_OUT = 16  # photographs
@@ -26,7 +26,7 @@ def parse(parser, subnets=None, **recipes):
         return dict(type=loop.number(), nargs=subnets, default=value if subnets is None else [value] * subnets)
     add = parser.add_argument
     add("--style", type=Path, required=True, help="the painting")
-    add("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
+    add("--photos", nargs="+", required=True, help=f"photographs: {sources.HELP}")
     add("--name", help="default: the painting's file name")
     add("--title", help="what people read")
     add("--credit", default="", help="painter, title and year")
