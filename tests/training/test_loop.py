@@ -151,7 +151,7 @@ def adversaries(folder, on_step=lambda i, loss: loss):
     def train(resume=False, **more):
         run = loop.Run(options(folder, steps=20, batch=8, save_every=4, resume=resume, **more))
         return run.train(draw, [loop.Phase(generator_step, torch.optim.Adam(g.parameters(), 0.05), lambda i: 1.0),
-                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02), loop.staircase)],
+                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02), lambda i: 0.8 ** (i // 5))],
                          {"g": g, "d": d}, log_every=10)
     return g, d, seen_by_d, train
 
@@ -261,6 +261,6 @@ def test_a_device_that_is_not_here(tmp_path):
 
 
 def test_schedules():
-    assert loop.staircase(1999) == 1 and loop.staircase(2000) == 0.8 and loop.staircase(4000) == pytest.approx(0.64)
+    assert loop.staircase(1999, 1) == 1 and loop.staircase(2000, 1) == 0.8 and loop.staircase(4000, 1) == pytest.approx(0.64)
     assert loop.cosine(0, 1000) == pytest.approx(0.01) and loop.cosine(500, 1000) == pytest.approx(0.505)
     assert loop.cosine(1000, 1000) == pytest.approx(0.01)
