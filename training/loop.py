@@ -47,7 +47,7 @@ STATE = "state.pt"
 BEST = "-best"  # after the name of a network's file: as it was where the validation's total was lowest
 STATE_KEYS = {"config", "precision", "modules", "optimizers", "local", "iteration", "seconds", "seen", "losses", "lowest"}
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}  # and accelerate's names for them
-LOOK = 20  # steps between two looks at the losses on a GPU, because each makes the processor wait for it
+LOOK = 20  # steps between two looks at the losses on a GPU, for which the processor has to wait
 
 
 def cosine(step, steps, warm_up=100, end=0.01):
@@ -287,6 +287,7 @@ class Run:
         self.accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[self.precision],
                                        log_with="tensorboard", project_dir=self.folder)
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
+        self.look = 1 if self.device.type == "cpu" else LOOK
         self.rank, self.world_size = self.accelerator.process_index, self.accelerator.num_processes
         if options.batch % self.world_size or options.batch < smallest * self.world_size:
             raise InputError(f"--batch {options.batch} is not possible with {self.world_size} process(es): give a multiple of "
@@ -366,7 +367,7 @@ class Run:
         norm = nn.utils.clip_grad_norm_(parameters, clip)
         numbers = torch.stack([*(torch.stack(values).mean() for values in found.values()), norm.float()])
         at.waiting.append((iteration, list(found), numbers))
-        if self.device.type == "cpu":
+        if self.look == 1:
             self._look(at)
         phase.optimizer.step()
 
@@ -443,7 +444,6 @@ class Run:
             _sweep(self.folder)
         watch = records.Watch(folder, accelerator, begun if resumed else -1)
         data = _batches(draw, options.seed, begun, steps, workers, options.accumulate)
-        look = 1 if self.device.type == "cpu" else LOOK
         started = time.monotonic() - at.seconds
 
         def minutes():
@@ -521,7 +521,7 @@ class Run:
                 bar.update(task, completed=at.iteration)
                 recording = at.iteration % log_every == 0
                 saving = at.iteration % options.save_every == 0 or at.iteration == steps
-                if recording or saving or at.iteration % look == 0:
+                if recording or saving or at.iteration % self.look == 0:
                     self._look(at)
                     stop = bool(accelerator.reduce(torch.tensor(float(len(asked)), device=self.device)))  # of any process
                 paused = time.monotonic()

@@ -5,13 +5,17 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from PIL import Image
+from tensorboard.backend.event_processing import event_accumulator
 
 from style_transfer.errors import InputError, StyleTransferError
-from training import loop
+from training import loop, records
 from training.muon import Muon
 
 
@@ -33,8 +37,9 @@ def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
         loss = (module(x) - x @ truth - 0.1 * rng.random()).pow(2).mean()
         return {"total": on_step(i, loss), "loss": loss}
 
-    def train(resume=False, **more):
+    def train(resume=False, look=1, **more):
         run = loop.Run(options(folder, steps=steps, resume=resume))
+        run.look = look
         phase = loop.Phase(step, Muon(module.parameters(), 0.15), lambda i: loop.cosine(i, steps, warm_up=10))
         return run.train(draw, [phase], {"m": module}, log_every=10, **more)
     return module, train
@@ -53,14 +58,41 @@ def test_the_loop_learns_and_records(tmp_path, workers):
     module, train = quadratic(tmp_path)
     exported = []
     result = train(workers=workers, export=exported.append,
-                   validate=lambda: ({"weight": float(module.weight.norm())}, torch.rand(2, 3, 8, 8)))
+                   validate=lambda: ({"weight": float(module.weight.norm())}, [torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)]))
     assert result["steps"] == 150 and result["losses"]["weight"] == pytest.approx(14.25 ** 0.5, rel=0.1)
     assert [e["steps"] for e in exported] == [40, 80, 120, 150]
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 15 and losses[-1] < 0.1 * losses[0]
-    assert (tmp_path / "pictures.png").exists() and list(tmp_path.glob("events.out.tfevents*"))
-    assert not list(tmp_path.glob("*.part"))
+    rates = [line["learning_rate"] for line in lines if "loss" in line]
+    assert rates[1] == pytest.approx(0.15 * loop.cosine(19, 150, warm_up=10)) and rates[-1] < 0.03 * rates[1]
+    assert all(line["pictures_per_second"] > 0 for line in lines if "loss" in line)
+    with Image.open(tmp_path / "pictures.png") as sheet:  # two rows of four, with margins
+        assert 32 < sheet.width < 60 and 16 < sheet.height < 30
+    assert (tmp_path / "losses.png").exists()
+    watched = events(tmp_path)
+    assert {"loss", "learning_rate", "pictures_per_second", "validation/weight"} <= {*watched.Tags()["scalars"]}
+    assert [image.step for image in watched.Images("pictures")] == [0, 40, 80, 120, 150]
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["options"]["seed"] == ["--seed", "0"] and "--seed 0" in config["command"]
+    assert config["torch"] == torch.__version__ and len(config["code"]) == 12
+    assert records.status(tmp_path)["state"] == "finished" and not list(tmp_path.glob("*.part"))
+
+
+def events(folder):
+    found = event_accumulator.EventAccumulator(str(folder), {"images": 0, "scalars": 0, "tensors": 0})
+    found.Reload()
+    return found
+
+
+def test_looking_at_the_losses_now_and_then_records_the_same(tmp_path):
+    """As on a GPU, where each look makes the processor wait."""
+    logs = []
+    for look in (1, 20):
+        _, train = quadratic(tmp_path / str(look), steps=70)
+        train(look=look)
+        logs.append([line["total"] for line in map(json.loads, (tmp_path / str(look) / "log.jsonl").read_text().splitlines())])
+    assert len(logs[0]) == 7 and logs[0] == logs[1]
 
 
 def test_workers_change_nothing(tmp_path):
@@ -171,12 +203,67 @@ def test_two_optimisers_alternate_and_resume_exactly(tmp_path):
     assert all(torch.equal(p, q) for a, b in ((g, g2), (d, d2)) for p, q in zip(a.parameters(), b.parameters()))
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
-    module, train = quadratic(tmp_path, on_step=lambda i, loss: loss * float("nan") if i == 50 else loss)
-    with pytest.raises(StyleTransferError, match="not finite at step 50.*a lower --learning-rate"):
-        train()
-    assert module.weight.isfinite().all()
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 40
+@pytest.mark.parametrize("look", [1, 20])
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path, look):
+    module, train = quadratic(tmp_path, on_step=lambda i, loss: loss * float("nan") if i == 55 else loss)
+    saved = []
+    with pytest.raises(StyleTransferError, match="not finite at step 55.*a lower --learning-rate"):
+        train(look=look, export=lambda result: saved.append(module.weight.isfinite().all()))
+    assert saved == [True] and (look > 1 or module.weight.isfinite().all())
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["iteration"] == 40 and state["modules"]["m"]["weight"].isfinite().all()
+    status = records.status(tmp_path)
+    assert status["state"] == "failed" and "not finite" in status["message"]
+
+
+def test_a_run_that_died_leaves_no_record_twice_and_nothing_half_written(tmp_path):
+    def died(i, loss):
+        if i == 67:  # after the saving at 40, and a record at 60
+            raise KeyboardInterrupt
+        return loss
+    _, whole = quadratic(tmp_path / "whole")
+    whole(validate=lambda: ({"total": 1.0}, None))
+    folder = tmp_path / "died"
+    with pytest.raises(KeyboardInterrupt):
+        quadratic(folder, on_step=died)[1](validate=lambda: ({"total": 1.0}, None))
+    with open(folder / "log.jsonl", "a") as log:
+        log.write('{"step": 70, "tot')
+    stale, other = folder / ".state.0123456789abcdef.part", folder / ".mine.part"
+    stale.write_bytes(b"half")
+    other.write_text("not ours")
+    quadratic(folder)[1](resume=True, validate=lambda: ({"total": 1.0}, None))
+    assert not stale.exists() and other.exists()
+    clock = {"minutes": 0, "pictures_per_second": 0}
+    one, two = ([json.loads(line) | clock for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+                for name in ("whole", "died"))
+    assert one == two and len(one) == 15 + 5
+    assert [event.step for event in events(folder).Scalars("total")] == list(range(10, 160, 10))
+    config = json.loads((folder / "config.json").read_text())
+    assert len(config["resumed"]) == 1 and config["began"] <= config["resumed"][0]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    saved = []
+    for resume in (False, True):
+        _, train = quadratic(tmp_path)
+        saved.append(train(resume=resume, validate=lambda: ({"total": 1.0}, None), export=lambda result: None))
+        log = (tmp_path / "log.jsonl").read_text()
+        saved.append(log)
+    assert saved[0]["losses"] == saved[2]["losses"] and saved[1] == saved[3]
+
+
+def test_a_folder_in_which_a_run_is_at_work_is_left_alone(tmp_path):
+    saved_run(tmp_path)
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        alive = {"state": "running", "pid": process.pid, "since": psutil.Process(process.pid).create_time()}
+        records.write(tmp_path / "status.json", records.status(tmp_path) | alive)
+        with pytest.raises(InputError, match=f"process {process.pid} is still at: wait for its end"):
+            loop.Run(options(tmp_path, resume=True))
+    finally:
+        process.kill()
+        process.wait()
+    loop.Run(options(tmp_path, resume=True))
 
 
 def saved_run(folder):

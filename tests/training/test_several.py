@@ -43,3 +43,11 @@ def test_several_processes_learn_as_one_and_resume_exactly(number, tmp_path):
     assert len(list((tmp_path / "whole").glob("events.out.tfevents*"))) == 1
     with pytest.raises(InputError, match=rf"saved by {number} process\(es\), each with buffer of its own.*not 1\."):
         several.train(tmp_path / "halves", resume=True)
+
+
+def test_batches_whose_gradients_are_averaged_are_as_good_as_a_large_one(tmp_path):
+    large, seen = several.train(tmp_path / "large", batch=12, accumulate=1)
+    small, seen_too = several.train(tmp_path / "small", batch=4, accumulate=3)
+    assert seen.kept == seen_too.kept
+    for name, weight in large["plain"].state_dict().items():
+        assert torch.allclose(weight, small["plain"].state_dict()[name], rtol=1e-5, atol=1e-6)
