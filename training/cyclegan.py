@@ -141,11 +141,14 @@ def main():
 
     def export(result, folder=run.folder):
         title = a.title or a.name.replace("-", " ").capitalize()
-        for network, name, what in zip(generators, (a.name, f"{a.name}-to-photo"), (title, f"{title}, back to a photograph")):
-            run.save(folder / f"{name}.safetensors", network, result, title=what, family="cyclegan", license=a.license,
-                     credit=a.credit, trained_on=f"{len(photos)} photographs, {len(paintings)} paintings",
+        directions = (a.name, title, "photograph"), (f"{a.name}-to-photo", f"{title}, back to a photograph", "painting")
+        picture = styles.TILE
+        for network, (name, what, takes) in zip(generators, directions):
+            path = folder / f"{name}.safetensors"
+            run.save(path, network, result, title=what, family="cyclegan", input=takes, license=a.license, credit=a.credit,
+                     trained_on=f"{len(photos)} photographs, {len(paintings)} paintings",
                      started_from=" and ".join(x.stem for x in a.start) if a.start else "random weights")
-            styles.tile(run, folder / f"{name}.safetensors")
+            picture = styles.tile(run, path, picture)  # the second one's is what it makes of the first one's
 
     parameters = [p for network in generators for p in network.parameters()]
     judges = torch.optim.Adam([p for network in discriminators for p in network.parameters()], a.discriminator_rate, BETAS)

@@ -92,10 +92,12 @@ def ramp(options, progress, length):
     return min(1.0, RAMP_START + progress / length) if eased(options) else 1.0
 
 
-def tile(run, path):
-    """Beside a saved network, an example photograph as it paints it, for the app's gallery."""
-    if run.main and TILE.exists():
-        images.save(fixed.stylize(images.load(TILE), path, size=TILE_SIZE, device=run.device), path.with_suffix(".jpg"))
+def tile(run, path, picture=TILE):
+    """Beside a saved network, an example picture as it paints it, for the app's gallery. Returns the path of that."""
+    target = path.with_suffix(".jpg")
+    if run.main and picture.exists():
+        images.save(fixed.stylize(images.load(picture), path, size=TILE_SIZE, device=run.device), target)
+    return target
 
 
 def train(run, network, photos, step, scale, **more):

@@ -183,7 +183,8 @@ def adversaries(folder, on_step=lambda i, loss: loss):
     def train(resume=False, **more):
         run = loop.Run(options(folder, steps=20, batch=8, save_every=4, resume=resume, **more))
         return run.train(draw, [loop.Phase(generator_step, torch.optim.Adam(g.parameters(), 0.05), lambda i: 1.0),
-                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02), lambda i: 0.8 ** (i // 5))],
+                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02),
+                                           lambda i: 0.8 ** (i // 5))],
                          {"g": g, "d": d}, log_every=10)
     return g, d, seen_by_d, train
 
