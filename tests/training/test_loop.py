@@ -22,7 +22,8 @@ from training.muon import Muon
 def options(folder, **more):
     return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
                                  "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
-                                 "device": "cpu", "precision": "float32", "seed": 0} | more)
+                                 "recipe": None, "smoke": False, "optimizer": "adam", "schedule": "cosine", "device": "cpu",
+                                 "precision": "float32", "seed": 0} | more)
 
 
 def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
