@@ -21,7 +21,7 @@ from training import loop, records
 
 KILLS = int(os.environ.get("KILLS", 3))
 PHOTOS = EXAMPLES / "photos"
-SCRIPTS = {"johnson": ("--photos", PHOTOS)}
+SCRIPTS = {"johnson": ("--photos", PHOTOS), "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}
 STEPS = ("--steps", 48, "--save-every", 3)
 # A server that has imported what a script needs, and forks: each life begins at once.
 SERVER = multiprocessing.get_context("forkserver")
