@@ -17,6 +17,7 @@ import torch
 
 import style_transfer as st
 from benchmarks.reference import Reference
+from style_transfer import checkpoints
 from style_transfer.errors import StyleTransferError
 
 METHODS = ("adain", "wct", "gatys", "fixed", "reference", "unchanged")
@@ -59,6 +60,12 @@ def painter(method, alpha=1.0, beta=None, reference=None, loss_network=None):
 def pictures(folder):
     """A folder's pictures by name."""
     return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in st.images.SUFFIXES)
+
+
+def fixed_styles():
+    """The entries of all fixed styles but those that take paintings, CycleGAN's ways back."""
+    return [entry for entry in st.fixed.styles()
+            if checkpoints.describe(checkpoints.FOLDER / entry.file).get("input") != "painting"]
 
 
 def every(contents, styles):

@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 import style_transfer as st
 from benchmarks import pairs
-from style_transfer import checkpoints
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAIRS = [("pagoda", "swirls"), ("astronaut", "crayon"), ("mountains", "waves"), ("raccoon", "mosaic"), ("autumn", "facets")]
@@ -80,8 +79,7 @@ def palette():
 def fixed():
     """Every fixed style on four photographs, a row a style."""
     photos = [st.load(EXAMPLES / "photos" / f"{name}.jpg", 768) for name in PHOTOS]
-    styles = [style for style in st.fixed.styles()  # not the ways back from paintings
-              if checkpoints.describe(checkpoints.FOLDER / style.file).get("input") != "painting"]
+    styles = pairs.fixed_styles()
     rows = [photos] + [[st.fixed.stylize(photo, style.name) for photo in photos] for style in styles]
     sheets = [sheet([title, *[""] * (len(photos) - 1)], [row])
               for title, row in zip(["photographs", *(s.title for s in styles)], rows)]

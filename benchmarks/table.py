@@ -107,7 +107,7 @@ def measure_fixed(a, folder, extractor, lpips):
     contents, paintings = pairs.pictures(a.contents), {name: a.paintings / name if (a.paintings / name).is_dir() else paths[0]
                                                        for name, paths in quality.styles_of(a.paintings).items()}
     rows = []
-    for entry in st.fixed.styles():
+    for entry in pairs.fixed_styles():
         if entry.name not in paintings:
             print(f"{entry.title} is left out: there is no {entry.name} in {a.paintings}.")
             continue

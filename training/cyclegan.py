@@ -20,7 +20,7 @@ from training.data import SHORT_SIDE
 from training.losses import RANGE, least_squares, range_penalty
 
 FEATURES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # that the heads look at
-PHOTO_SCALE, PAINTING_SCALE = (0.7, 1.5), (0.7, 1.2)  # of a crop's side is taken of a picture: strokes are to be seen
+PHOTO_SCALE, PAINTING_SCALE = (0.45, 1.2), (0.7, 1.2)  # of a crop's side is taken of a picture: strokes are to be seen
 BUFFER = 50  # generated pictures that a discriminator is shown again; Zhu et al. 2017, section 4
 BETAS = (0.5, 0.999)  # of Adam
 # Zhu et al. 2017, section 4 and appendix: crops of 256 out of pictures of 286 pixels, one at a time, 200 epochs
@@ -56,7 +56,7 @@ class ImageBuffer:
 
 
 def main():
-    p = loop.parser("cyclegan", __doc__, steps=5000, optimizer="muon", schedule="linear", learning_rate=0.005, batch=2,
+    p = loop.parser("cyclegan", __doc__, steps=4500, optimizer="muon", schedule="linear", learning_rate=0.005, batch=2,
                     crop=128)
     add = p.add_argument
     add("--photos", nargs="+", required=True, help=f"photographs: {sources.HELP}")
@@ -68,11 +68,11 @@ def main():
     add("--width", type=loop.number(int, 1), default=16, help="channels of the generators' first layer; 64 in the paper")
     add("--blocks", type=loop.number(int, 1), default=6, help="residual blocks; 9 in the paper")
     add("--discriminator", choices=("features", "patch"), default="features")
-    add("--discriminator-rate", type=loop.number(), default=5e-4)
+    add("--discriminator-rate", type=loop.number(), default=1e-3)
     add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
     add("--epochs", type=loop.number(), help="passes through the larger collection, instead of --steps")
-    add("--cycle-weight", type=loop.number(), default=5.0, help="lambda; 10 in the paper")
-    add("--identity-weight", type=loop.number(), default=2.0, help="of pictures that are in a generator's style already")
+    add("--cycle-weight", type=loop.number(), default=3.0, help="lambda; 10 in the paper")
+    add("--identity-weight", type=loop.number(), default=1.0, help="of pictures that are in a generator's style already")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors", help="for the discriminators")
     add("--start", type=Path, nargs=2, help="two generators to start from, the painting one first")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")

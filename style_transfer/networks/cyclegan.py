@@ -57,9 +57,9 @@ class FeatureDiscriminator(nn.Module):
         for name, f in features.items():
             self.register_buffer(f"{name}_scale", f.float().pow(2).mean((0, 2, 3), keepdim=True).add(FLOOR).rsqrt())
             self.heads[name] = nn.Sequential(
-                nn.Conv2d(f.shape[1], width, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(width, width, 3, padding=1),
-                nn.LeakyReLU(SLOPE), nn.Conv2d(width, 1, 1))
+                nn.Conv2d(f.shape[1], width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE),
+                nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(SLOPE), nn.Conv2d(width, 1, 1))
 
     def forward(self, features):
-        """features: {layer: [N, C, H, W]}. Returns a list of maps of scores [N, 1, H, W], one a layer, 1 for real."""
+        """features: {layer: [N, C, H, W]}. Returns a list of maps of scores [N, 1, H/2, W/2], one a layer, 1 for real."""
         return [head(features[name] * getattr(self, f"{name}_scale")) for name, head in self.heads.items()]

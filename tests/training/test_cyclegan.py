@@ -66,7 +66,7 @@ def test_a_feature_discriminator_divides_by_the_energy_of_the_pictures_that_it_w
     for head in discriminator.heads.values():
         head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     scores = discriminator(features)
-    assert [s.shape for s in scores] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+    assert [s.shape for s in scores] == [(2, 1, 4, 4), (2, 1, 2, 2)]
     assert all(x.pow(2).mean((0, 2, 3)).sub(1).abs().max() < 0.01 for x in inputs)
 
 
