@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -41,8 +41,8 @@ from training import records
 from training.data import Pictures, seeded
 from training.muon import Muon
 
-# Options that leave the weights as they are (another device: but for rounding), and may change when a run is resumed.
-FREE = {"resume", "run_folder", "output", "save_every", "device", "name", "title", "credit", "license"}
+# Options that leave the weights as they are (device, compile: but for rounding), and may change when a run is resumed.
+FREE = {"resume", "run_folder", "output", "save_every", "device", "compile", "name", "title", "credit", "license"}
 STATE = "state.pt"
 BEST = "-best"  # after the name of a network's file: as it was where the validation's total was lowest
 STATE_KEYS = {"config", "precision", "modules", "optimizers", "local", "iteration", "seconds", "seen", "losses", "lowest"}
@@ -107,13 +107,14 @@ def parser(script, description, *, steps, learning_rate, batch, crop, run_folder
     add("--optimizer", choices=OPTIMIZERS, default=optimizer)
     add("--schedule", choices=SCHEDULES, default=schedule, help="of the learning rate")
     add("--learning-rate", type=number(), default=learning_rate)
-    add("--batch", type=number(int, 1), default=batch, help="pictures a step, over all processes")
+    add("--batch", type=number(int, 1), default=batch, help="pictures of a batch, over all processes")
     add("--crop", type=number(int, smallest, multiple), default=crop, help="side of the crops, pixels")
     add("--run-folder", type=Path, default=run_folder and Path(run_folder), metavar="FOLDER",
         help="folder for the state, TensorBoard's records and pictures")
     add("--resume", action="store_true", help="go on where the run in that folder stopped, with the same options")
     add("--save-every", type=number(int, 1), default=500, help="steps between two savings, each with a validation")
     add("--accumulate", type=number(int, 1), default=1, metavar="N", help="batches whose gradients are averaged for one step")
+    add("--compile", action="store_true", help="compile what is trained, for a GPU: on a CPU Johnson's steps take longer so")
     add("--device", choices=("cpu", "cuda", "mps"), help="default: the best there is")
     add("--precision", choices=PRECISIONS, help="default: what suits the device")
     add("--seed", type=int, default=0)
@@ -216,6 +217,19 @@ def _sweep(folder, stem=".*"):
     for path in Path(folder).glob(".*.part"):
         if re.fullmatch(rf"\.({stem}\.)?[0-9a-f]{{16}}\.part", path.name):
             path.unlink(missing_ok=True)
+
+
+def _compile(modules, where):
+    """Compile what is called of {name: module}, in place: the names in its state stay. Raises InputError without a compiler."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=where))
+    except Exception as error:  # of many kinds, from deep within
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"--compile found no compiler that works ({reason}): install g++ for a CPU, Triton for a GPU, or "
+                         "leave it out.") from None
+    for module in modules.values():
+        for part in module.values() if isinstance(module, nn.ModuleDict) else [module]:
+            part.compile()
 
 
 def _code():
@@ -354,7 +368,7 @@ class Run:
         self.accelerator.wait_for_everyone()  # what the main process wrote is there for all
 
     def _learn(self, phase, iteration, batches, rng, clip, at):
-        """One step of one optimiser on the mean of some batches' gradients: its losses are added to the at."""
+        """One step of one optimiser on the mean of some batches' gradients; its losses join those that wait."""
         found = {}
         for pictures in batches:
             with self.accelerator.autocast():
@@ -370,6 +384,10 @@ class Run:
         if self.look == 1:
             self._look(at)
         phase.optimizer.step()
+
+    def _eager(self):
+        """While this lasts, networks that are compiled for a training's pictures are not compiled anew for others."""
+        return torch.compiler.set_stance("force_eager") if self.options.compile else nullcontext()
 
     def _average(self, tensors):
         """Let tensors be the mean of what they are in all processes, by one message."""
@@ -428,6 +446,8 @@ class Run:
         options, folder, accelerator = self.options, self.folder / stage, self.accelerator
         folder.mkdir(parents=True, exist_ok=True)
         steps, local = options.steps if steps is None else steps, local or {}
+        if options.compile:
+            _compile(modules, self.device)
         # Each process sees its own part of the pictures, but all shall go on, and be saved, with the same statistics of them.
         statistics = [value for module in modules.values() if isinstance(module, nn.Module) for part in module.modules()
                       if isinstance(part, nn.modules.batchnorm._BatchNorm) for value in (part.running_mean, part.running_var)]
@@ -468,7 +488,7 @@ class Run:
             if validate is None:
                 at.losses = means() or at.losses
                 return False
-            with torch.no_grad(), accelerator.autocast():
+            with torch.no_grad(), accelerator.autocast(), self._eager():
                 at.losses, pictures = validate()
             record({f"{records.VALIDATION}{name}": value for name, value in at.losses.items()})
             if pictures is not None:
@@ -486,10 +506,11 @@ class Run:
             everyones = gather_object([{name: send_to_device(owner.state_dict(), "cpu") for name, owner in local.items()}])
             if not self.main:
                 return
-            if export:
-                export(result())
-            if best and better:
-                best(result())
+            with self._eager():
+                if export:
+                    export(result())
+                if best and better:
+                    best(result())
             at.seconds = 60 * minutes()
             state = {"config": self.config, "precision": self.precision, "local": everyones,
                      "modules": {name: module.state_dict() for name, module in modules.items()},
@@ -527,7 +548,7 @@ class Run:
                 paused = time.monotonic()
                 if recording:
                     pictures = options.batch * options.accumulate * (at.iteration - timed)
-                    record(means() | learning_rates() | {"pictures_per_second": pictures / (paused - since)})
+                    record(means() | learning_rates() | {"pictures_per_second": pictures / max(1e-9, paused - since)})
                     at.seen, timed, since = {}, at.iteration, paused
                 if saving:
                     save(check())

@@ -27,6 +27,7 @@ FIELDS = {"state": str, "host": str, "pid": int, "since": float, "stage": str, "
 SILENT = 1800  # seconds without a record after which a run on another machine counts as dead
 VALIDATION = "validation/"  # before the names of losses on the pictures that are held out
 COLUMNS, PANEL, HEAD = 3, (4.6, 2.5), 0.3  # panels side by side, their size in inches, and the height of a line above
+TICKS = {1: (1, 1.5, 2, 3, 4, 6, 8), 3: (1, 2, 5), math.inf: (1,)}  # decades on an axis: where it has ticks in each of them
 
 
 def write(path, found):
@@ -88,13 +89,15 @@ def plot(path, runs):
         axes = figure.add_subplot(rows, COLUMNS, number + 1)
         shown = []
         for i, lines in enumerate(found.values()):
-            for prefix, style in (("", {"linewidth": 1}), (VALIDATION, {"linestyle": "--", "marker": ".", "markersize": 5})):
+            for prefix, style in (("", "-"), (VALIDATION, "--")):
                 if prefix + name in lines:
-                    axes.plot(*lines[prefix + name], color=f"C{i}", **style)
-                    shown += lines[prefix + name][1]
+                    steps, values = lines[prefix + name]
+                    axes.plot(steps, values, style, color=f"C{i}", linewidth=1, marker="." if prefix or len(steps) == 1 else "")
+                    shown += values
         if min(shown) > 0:
+            decades = math.log10(max(shown) / min(shown))
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_locator(LogLocator(subs=next(ticks for width, ticks in TICKS.items() if decades < width)))
             axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
             axes.yaxis.set_minor_locator(NullLocator())
         else:  # logarithms of errors, or decibels

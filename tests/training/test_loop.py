@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
+from torch._dynamo.utils import counters
+from torch._inductor import config
 
 from style_transfer.errors import InputError, StyleTransferError
 from training import loop, records
@@ -22,8 +24,9 @@ from training.muon import Muon
 def options(folder, **more):
     return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
                                  "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
-                                 "recipe": None, "smoke": False, "optimizer": "adam", "schedule": "cosine", "device": "cpu",
-                                 "precision": "float32", "seed": 0} | more)
+                                 "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
+                                 "compile": False, "recipe": None, "smoke": False, "optimizer": "adam", "schedule": "cosine",
+                                 "device": "cpu", "precision": "float32", "seed": 0} | more)
 
 
 def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
@@ -38,8 +41,8 @@ def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
         loss = (module(x) - x @ truth - 0.1 * rng.random()).pow(2).mean()
         return {"total": on_step(i, loss), "loss": loss}
 
-    def train(resume=False, look=1, **more):
-        run = loop.Run(options(folder, steps=steps, resume=resume))
+    def train(resume=False, look=1, compile=False, **more):
+        run = loop.Run(options(folder, steps=steps, resume=resume, compile=compile))
         run.look = look
         phase = loop.Phase(step, Muon(module.parameters(), 0.15), lambda i: loop.cosine(i, steps, warm_up=10))
         return run.train(draw, [phase], {"m": module}, log_every=10, **more)
@@ -266,6 +269,28 @@ def test_a_folder_in_which_a_run_is_at_work_is_left_alone(tmp_path):
         process.kill()
         process.wait()
     loop.Run(options(tmp_path, resume=True))
+
+
+def test_compiled_networks_are_saved_as_others_are(tmp_path):
+    states = []
+    torch.compiler.reset()
+    counters.clear()
+    for compiled in (False, True):
+        module, train = quadratic(tmp_path / str(compiled), steps=12)
+        train(compile=compiled, validate=lambda module=module: ({"loss": float(module(torch.ones(3, 4)).sum())}, None))
+        states.append(torch.load(tmp_path / str(compiled) / "state.pt", weights_only=True)["modules"]["m"])
+    assert states[0].keys() == states[1].keys() == {"weight", "bias"}
+    assert all(torch.allclose(states[0][name], states[1][name], atol=1e-3) for name in states[0])
+    assert counters["stats"]["unique_graphs"] == 2  # the one that tries the compiler, and the module for the training's batches
+
+
+def test_no_compiler_is_a_sentence(tmp_path):
+    with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
+        torch.compiler.reset()
+        with pytest.raises(InputError, match="--compile found no compiler that works.*install g\\+\\+"):
+            quadratic(tmp_path, steps=2)[1](compile=True)
+    torch.compiler.reset()
+    assert not (tmp_path / "config.json").exists()
 
 
 def saved_run(folder):
