@@ -24,7 +24,6 @@ from training.muon import Muon
 def options(folder, **more):
     return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
                                  "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
-                                 "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
                                  "compile": False, "recipe": None, "smoke": False, "optimizer": "adam", "schedule": "cosine",
                                  "device": "cpu", "precision": "float32", "seed": 0} | more)
 
