@@ -241,9 +241,12 @@ def _code():
 
 
 def _words(name, value):
-    """An option as words of a command line; none for what was not given."""
+    """An option as words of a command line; none for what was not given. Paths below the folder at hand are relative to it."""
+    if value is None or value is False:
+        return []
     values = value if isinstance(value, (list, tuple)) else [] if value is True else [value]
-    return [] if value is None or value is False else [f"--{name.replace('_', '-')}", *map(str, values)]
+    values = [x.relative_to(Path.cwd()) if isinstance(x, Path) and x.is_relative_to(Path.cwd()) else x for x in values]
+    return [f"--{name.replace('_', '-')}", *map(str, values)]
 
 
 class Phase(NamedTuple):

@@ -83,3 +83,10 @@ def test_smoke_pictures_exist():
         for value in module.SMOKE.values():
             for path in value if isinstance(value, list) else []:
                 assert path.is_dir() and path.is_relative_to(EXAMPLES)
+
+
+def test_no_folder_of_this_machine_comes_into_the_command(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert loop._words("output", tmp_path / "checkpoints") == ["--output", "checkpoints"]
+    assert loop._words("photos", [tmp_path / "a", Path("b")]) == ["--photos", "a", "b"]
+    assert loop._words("encoder", tmp_path.parent / "x") == ["--encoder", str(tmp_path.parent / "x")]
