@@ -105,8 +105,9 @@ def shares(photos, steps, repeats, *options):
         johnson.main()
 
     def share(what, more, less, step):
-        """Of one round."""
-        return (more[0] - less[0]) / step[0], (more[2] if "crops" in what else more[1] - less[1]) / step[1]
+        """Of one round. The bar is drawn so many times a second, not a step: its work is a share of one processor's time."""
+        work, whole = more[2] if "crops" in what else more[1] - less[1], step[0] if "bar" in what else step[1]
+        return (more[0] - less[0]) / step[0], work / whole
 
     def median(pairs):
         return [statistics.median(values) for values in zip(*pairs)]
