@@ -527,7 +527,7 @@ class Run:
 
         columns = (TextColumn("{task.completed:6d}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with (closing(watch), self._told(at, last, stage=str(stage), steps=steps), _stopping() as asked,
-              Progress(*columns, disable=not (self.main and sys.stdout.isatty())) as bar):
+              Progress(*columns, refresh_per_second=2, disable=not (self.main and sys.stdout.isatty())) as bar):
             task = bar.add_task("", total=steps, completed=begun)
             if not resumed:
                 check()
