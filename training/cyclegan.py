@@ -1,10 +1,10 @@
 """Train CycleGAN between two unpaired collections (Zhu et al. 2017): photographs to a school's paintings, and back.
 
-    python -m training.cyclegan --photos FOLDER --paintings FOLDER --name NAME [--steps 20000]
+    python -m training.cyclegan --photos FOLDER --paintings FOLDER --name NAME [--steps 4500]
 
-Two generators and two discriminators: least-squares adversarial losses, cycle consistency (lambda 10), identity. Deviations
-from the paper, off under `--recipe paper`: the discriminators are small heads on the features of the compact encoder
-(Projected GANs), the first steps teach the generators to give their input back, Muon trains them, and crops are scaled.
+Two generators and two discriminators: least-squares adversarial losses, lambda * cycle consistency, identity. Deviations from
+the paper, off under `--recipe paper`: the discriminators are small heads on the features of the compact encoder (Projected
+GANs), the first steps teach the generators to give their input back, Muon trains them, crops are scaled, and lambda is 3.
 """
 
 import math
