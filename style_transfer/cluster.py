@@ -50,6 +50,7 @@ def paint(jobs, prepare, address, device=None, precision=None, together=TOGETHER
     best; precision: a name of `device.PRECISIONS`; together: pictures that a worker is given at once.
     Ray gives the pictures of a worker that died to another one; those that are painted already are not painted again. What is
     being written lies in a hidden folder beside the results, which is removed at the end: nothing is left half-written.
+    Until the end nothing is seen on stdout, where Ray reports dead workers.
     Raises InputError where Ray is not installed, StyleTransferError where the cluster or one of its machines cannot be used.
     """
     scratch = jobs[0][1].parent / f".{secrets.token_hex(8)}.part"
@@ -177,7 +178,7 @@ def _cluster(address):
         context.enable_progress_bars = False
         context.target_max_block_size = 1  # so that a picture is reported when it is done, not when its task is
         context.execution_no_progress_timeout_s = -1  # a picture may take its time
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # Ray reports killed workers there
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             yield ray
     finally:
         ray.shutdown()
