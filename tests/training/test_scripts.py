@@ -4,7 +4,6 @@ import json
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -106,27 +105,6 @@ def command(script, folder, run, *arguments):
 def call(arguments):
     result = subprocess.run(arguments, cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
-
-
-@pytest.mark.parametrize("script", ["johnson", "multimodal"])
-def test_a_killed_training_leaves_a_network_and_ends_as_if_it_had_not_been_killed(script, folder, tmp_path):
-    options = ("--steps", 14, "--save-every", 5)
-    call(command(script, folder, tmp_path / "whole", *options))
-    killed = subprocess.Popen(command(script, folder, tmp_path / "killed", *options), cwd=EXAMPLES.parent,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while not (tmp_path / "killed/waves.jpg").exists():
-        assert killed.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    killed.kill()
-    killed.wait()
-    assert checkpoints.describe(tmp_path / "killed/waves.safetensors")["steps"] in {"5", "10", "14"}
-    assert weights(tmp_path / "killed/waves.safetensors")
-    call([*command(script, folder, tmp_path / "killed", *options), "--resume"])
-    assert_same(*(tmp_path / f"{name}/out/waves.safetensors" for name in ("whole", "killed")))
-    header = checkpoints.describe(tmp_path / "whole/out/waves.safetensors")
-    assert header["family"] == script and header["steps"] == "14" and header["title"] == "Waves"
-    assert (tmp_path / "whole/out/waves.jpg").exists()  # the gallery's tile
 
 
 @pytest.mark.parametrize("name", ["johnson", "multimodal"])
