@@ -17,6 +17,7 @@ import torch
 
 import style_transfer as st
 from benchmarks.reference import Reference
+from style_transfer import checkpoints
 from style_transfer.errors import StyleTransferError
 
 METHODS = ("adain", "wct", "gatys", "fixed", "reference", "unchanged")
@@ -61,6 +62,12 @@ def pictures(folder):
     return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in st.images.SUFFIXES)
 
 
+def fixed_styles():
+    """The entries of all fixed styles but those that take paintings, CycleGAN's ways back."""
+    return [entry for entry in st.fixed.styles()
+            if checkpoints.describe(checkpoints.FOLDER / entry.file).get("input") != "painting"]
+
+
 def every(contents, styles):
     """All pairs (content, (style,)) of two lists."""
     return [(content, (style,)) for content in contents for style in styles]
@@ -90,7 +97,7 @@ def make(pairs, output, paint, size=SIZE, keep=False):
         path = output / f"{content.stem}__{'+'.join(names)}.png"
         if keep and path.exists():
             continue
-        inputs = load(content), [load(style) for style in styles], names
+        inputs = load(content), [load(style) for style in styles if style.is_file()], names
         start = time.perf_counter()
         image = paint(*inputs)
         seconds, made = seconds + time.perf_counter() - start, made + 1

@@ -3,7 +3,8 @@
     python -m benchmarks.quality OUTPUTS [OUTPUTS ...] --contents DIR --styles DIR [--json FILE] [--curve FILE.png]
 
 OUTPUTS are folders of pictures named CONTENT__STYLE.png or .jpg after the files of --contents and --styles; a blend is named
-CONTENT__STYLE+STYLE.png and has the mean of its distances to each style. A picture is measured at its content's size, a style
+CONTENT__STYLE+STYLE.png and has the mean of its distances to each style, and so has a style that is a folder of pictures, a
+painter's or a school's. A picture is measured at its content's size, a style
 at its own, both scaled to 512 px on the long side (Lanczos). The distances have no unit: they are relative to the energy of
 what is compared with, 0 where the features agree, and lower is closer.
 
@@ -169,12 +170,18 @@ def by_stem(folder):
     return {path.stem: path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in st.images.SUFFIXES}
 
 
+def styles_of(folder):
+    """{name: [paths]} of a folder's styles: a picture each, or a folder of pictures."""
+    schools = {path.name: list(by_stem(path).values()) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
+    return {stem: [path] for stem, path in by_stem(folder).items()} | {name: paths for name, paths in schools.items() if paths}
+
+
 def measure(folders, contents, styles, extractor, lpips=None, progress=print):
     """{folder's name: [{"pair", "style", "gram", "content"[, "lpips"]}, ...]} for every picture CONTENT__STYLE there is.
 
     contents, styles: folders. Raises InputError for a folder without pairs and for pairs of unknown pictures.
     """
-    contents, styles, results = by_stem(contents), by_stem(styles), {}
+    contents, styles, results = by_stem(contents), styles_of(styles), {}
     for folder in map(Path, folders):
         rows = []
         for pair, path in by_stem(folder).items():
@@ -187,7 +194,7 @@ def measure(folders, contents, styles, extractor, lpips=None, progress=print):
             output = picture(path, image.shape[2:])
             features = extractor(output)
             own = extractor.statistics(features)
-            to_styles = [style_distances(own, extractor.style(styles[name])) for name in names]
+            to_styles = [style_distances(own, extractor.style(path)) for name in names for path in styles[name]]
             row = {"pair": pair, "style": _mean(d[0] for d in to_styles), "gram": _mean(d[1] for d in to_styles),
                    "content": content_distance(features, target)}
             if lpips:

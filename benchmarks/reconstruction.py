@@ -24,7 +24,7 @@ def main():
     p.add_argument("--count", type=int, default=50)
     a = p.parse_args()
     held_out = Pictures(*a.pictures).split(HELD_OUT)[1]
-    photos = [x for x, path in zip(held_out.items, held_out.paths) if a.pictures[0] in path.parents][:a.count]
+    photos = [x for x, path in zip(held_out, held_out.paths) if a.pictures[0] in path.parents][:a.count]
     photos = [x[None, :, :x.shape[1] // 16 * 16, :x.shape[2] // 16 * 16].float() / 255 for x in photos]
     encoder, decoders = weights.decoders([f"wct-decoder-{level}" for level in range(1, 6)])
     reference = Reference(a.reference) if a.reference else None

@@ -4,6 +4,9 @@ AdaIN on drawings without and with the painting's palette.
     python -m benchmarks.sheet checkpoints/results.jpg
     python -m benchmarks.sheet checkpoints/styles.jpg --what fixed
     python -m benchmarks.sheet checkpoints/palette.jpg --what palette
+    python -m benchmarks.sheet sheet.jpg --style emaki --photos DIR
+
+The last one shows photographs of your own above what one fixed style makes of them.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import style_transfer as st
+from benchmarks import pairs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAIRS = [("pagoda", "swirls"), ("astronaut", "crayon"), ("mountains", "waves"), ("raccoon", "mosaic"), ("autumn", "facets")]
@@ -75,7 +79,7 @@ def palette():
 def fixed():
     """Every fixed style on four photographs, a row a style."""
     photos = [st.load(EXAMPLES / "photos" / f"{name}.jpg", 768) for name in PHOTOS]
-    styles = st.fixed.styles()
+    styles = pairs.fixed_styles()
     rows = [photos] + [[st.fixed.stylize(photo, style.name) for photo in photos] for style in styles]
     sheets = [sheet([title, *[""] * (len(photos) - 1)], [row])
               for title, row in zip(["photographs", *(s.title for s in styles)], rows)]
@@ -86,12 +90,27 @@ def fixed():
     return result
 
 
+def style(name, folder):
+    """All photographs of a folder, four a row, each above what the style makes of it."""
+    photos = [st.load(path, 768) for path in pairs.pictures(folder)]
+    painted = [st.fixed.stylize(photo, name) for photo in photos]
+    blank = torch.ones_like(photos[0])
+    rows = []
+    for start in range(0, len(photos), 4):
+        for part in (photos[start:start + 4], painted[start:start + 4]):
+            rows.append(part + [blank] * (4 - len(part)))
+    return sheet([name, "", "", ""], rows)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("output", type=Path)
     p.add_argument("--what", choices=("arbitrary", "fixed", "palette"), default="arbitrary")
+    p.add_argument("--style", help="a fixed style's name, or its file")
+    p.add_argument("--photos", type=Path, default=EXAMPLES / "photos", help="folder, for --style")
     a = p.parse_args()
-    {"arbitrary": arbitrary, "fixed": fixed, "palette": palette}[a.what]().save(a.output, quality=88)
+    made = style(a.style, a.photos) if a.style else {"arbitrary": arbitrary, "fixed": fixed, "palette": palette}[a.what]()
+    made.save(a.output, quality=88)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     python -m benchmarks.table --contents DIR --styles DIR --paintings DIR [--only files quality fixed speed] [options]
 
 Parts: "files" reads the headers in checkpoints/; "quality" paints every content with every style (Gatys: six pairs); "fixed"
-paints every content with every fixed style and measures against the file of the style's name in --paintings; "speed" is
-benchmarks.speed, and wants an idle machine. What a part measures goes into benchmarks/figures.json, and all tables are
-written from there and from the headers, between the markers <!-- table: NAME --> and <!-- /table --> of both files; --render
-does that alone. Pictures are kept in --runs, in a folder named after the weights, the library's code and the pictures that
-they were made of: after a change of these they are made again, and after an interruption the run goes on.
+paints every content with every fixed style and measures against the file, or the folder of a school's pictures, that has the
+style's name in --paintings; "speed" is benchmarks.speed, and wants an idle machine. What a part measures goes into
+benchmarks/figures.json, and all tables are written from there and from the headers, between the markers <!-- table: NAME -->
+and <!-- /table --> of both files; --render does that alone. Pictures are kept in --runs, in a folder named after the weights,
+the library's code and the pictures that they were made of: after a change of these they are made again, and after an
+interruption the run goes on.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def fingerprint(*folders):
     digest = hashlib.sha256()
     files = [path for path in (ROOT / "style_transfer").rglob("*.py") if "ui" not in path.parts]
     files += [ROOT / "benchmarks" / "reference.py", *checkpoints.FOLDER.glob("*.safetensors")]
-    for path in sorted([*files, *(path for folder in folders for path in pairs.pictures(folder))]):
+    for path in sorted([*files, *(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())]):
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
@@ -103,9 +104,10 @@ def measure_quality(a, folder, extractor, lpips):
 
 def measure_fixed(a, folder, extractor, lpips):
     """Rows of the fixed styles, each against its own painting, beside the unchanged photographs."""
-    contents, paintings = pairs.pictures(a.contents), {path.stem: path for path in pairs.pictures(a.paintings)}
+    contents, paintings = pairs.pictures(a.contents), {name: a.paintings / name if (a.paintings / name).is_dir() else paths[0]
+                                                       for name, paths in quality.styles_of(a.paintings).items()}
     rows = []
-    for entry in st.fixed.styles():
+    for entry in pairs.fixed_styles():
         if entry.name not in paintings:
             print(f"{entry.title} is left out: there is no {entry.name} in {a.paintings}.")
             continue
@@ -156,7 +158,7 @@ def network(header):
         level = arguments["level"]
         skips = ", ".join(f"relu{n}_1" for n in range(level - 1, 0, -1)) if arguments["skips"] else ""
         return f"decoder from relu{level}_1" + (f" with {skips}" if skips else ", one convolution" if level == 1 else "")
-    kind = {"johnson": "Johnson's network", "multimodal": "Multimodal Transfer network"}
+    kind = {"johnson": "Johnson's network", "multimodal": "Multimodal Transfer network", "cyclegan": "CycleGAN's generator"}
     return f"{kind.get(header['architecture'], header['architecture'])}: {header.get('credit') or header['title']}"
 
 
@@ -173,7 +175,7 @@ def table_files(figures):
 
 def table_training(figures):
     """How the fixed styles came to be, as their headers say."""
-    styles = [(path, header) for path, header in headers().items() if header["family"] in ("johnson", "multimodal")]
+    styles = [(path, header) for path, header in headers().items() if header["family"] in st.networks.FIXED]
     text = markdown(["style", "began from", "style weight", "steps", "minutes"],
                     [[header["title"], header.get("started_from", ""), header.get("style_weight", ""), header.get("steps", ""),
                       header.get("minutes", "")] for _, header in styles])

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, convert, fixed, gatys, hub, images
+from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, gatys, hub, images
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -43,6 +43,12 @@ def _path(text):
     return Path(text)
 
 
+def _precision(name):
+    if name is not None:
+        devices.use_precision(name)
+    return name
+
+
 Content = Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph, or a folder of photographs.")]
 Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
 Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH",
@@ -54,7 +60,10 @@ Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the
                                             callback=lambda name: None if name is None else str(devices.pick(name)))]
 Precision = Annotated[str | None, typer.Option(help=f"{', '.join(devices.PRECISIONS)}: the same seed gives the same picture in "
                                                     "the same precision only.", envvar="STYLE_TRANSFER_PRECISION",
-                                               callback=lambda name: None if name is None else devices.use_precision(name))]
+                                               callback=_precision)]
+Ray = Annotated[str | None, typer.Option(metavar="local|auto|HOST:PORT", callback=cluster.check, help=(
+    "Paint a folder on all cores or GPUs of a Ray cluster: this machine (local), or the cluster that it belongs to. "
+    f"Needs {cluster.INSTALL}; {cluster.SHARED}.").replace("[", r"\["))]
 Size, PreserveColor = _declared(images.SIZE), _declared(fixed.OPTIONS["preserve_color"])
 Alpha, Strength = _declared(arbitrary.OPTIONS["alpha"]), _declared(fixed.OPTIONS["strength"])
 Gatys, DEFAULTS = SimpleNamespace(**{name: _declared(option) for name, option in gatys.OPTIONS.items()}), gatys.DEFAULTS
@@ -70,13 +79,15 @@ def _numbers(text, kind=float):
         raise InputError(f"{text!r} cannot be read: write {example}.") from None
 
 
-def _jobs(content, output, styles=(), overwrite=False):
+def _jobs(content, output, styles=(), overwrite=False, ray=None):
     """Pairs of content file and result file, all checked, without the results that a folder has already.
 
     Folders of results are made. Raises InputError where an original would be overwritten, or two results have one name.
     """
     if not os.path.exists(content):
         raise InputError(f"There is no file or folder {content}: check its name.")
+    if ray and not content.is_dir():
+        raise InputError(f"--ray is for many pictures, and {content} is one: name a folder, or leave --ray away.")
     if content.is_dir():
         files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
         if not files:
@@ -116,21 +127,43 @@ def _progress(unit):
                     TimeRemainingColumn(), console=console)
 
 
-def _each(jobs, work, unit="pictures", total=1):
-    """Run work(content, advance) for every job and save its picture; in a folder one bad file does not stop the others."""
-    failures = 0
+def _here(jobs, work, progress, task):
+    """Run work(content, advance) for every job and save its picture; yields a `cluster.Result` for each."""
+    def advance(message=""):
+        progress.advance(task)
+        if message:
+            console.print(message, style="yellow")
+
+    for number, (content, output) in enumerate(jobs):
+        progress.update(task, description=content.name)
+        error = None
+        try:
+            images.save(work(images.load(content), advance), output)
+        except StyleTransferError as problem:
+            error = problem
+        yield cluster.Result(number, error)
+
+
+def _each(jobs, prepare, device, precision, ray, unit="pictures", total=1):
+    """Paint every job, here or on a Ray cluster; in a folder one bad file does not stop the others.
+
+    prepare(device) -> work(content, advance) -> image, with total calls of advance(message or nothing) a picture.
+    """
+    failures, work = 0, prepare(device)  # for a cluster too, so that what is wrong with it is told at once
     with _progress(unit) as progress:
-        task = progress.add_task("", total=total * len(jobs))
-        for number, (content, output) in enumerate(jobs):
-            progress.update(task, description=content.name, completed=number * total)
-            try:
-                images.save(work(images.load(content), lambda: progress.advance(task)), output)
-            except StyleTransferError as error:
-                if len(jobs) == 1:
-                    raise
-                failures += 1
-                console.print(f"{content.name}: {error}", style="red")
-            progress.update(task, completed=(number + 1) * total)
+        task = progress.add_task("Ray" if ray else "", total=total * len(jobs))
+        results = (cluster.paint(jobs, prepare, ray, device, precision, 1 if total > 1 else cluster.TOGETHER) if ray else
+                   _here(jobs, work, progress, task))
+        with contextlib.closing(results):
+            for count, (number, error, messages) in enumerate(results, 1):
+                for message in messages:
+                    console.print(f"{jobs[number][0].name}: {message}", style="yellow")
+                if error:
+                    if len(jobs) == 1:
+                        raise error
+                    failures += 1
+                    console.print(f"{jobs[number][0].name}: {error}", style="red")
+                progress.update(task, description=jobs[number][0].name, completed=count * total)
     if failures:
         raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
 
@@ -154,42 +187,42 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                   variation: Gatys.variation = DEFAULTS["variation"], init: Gatys.init = DEFAULTS["init"],
                   optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
                   preserve_color: PreserveColor = "off", seed: Gatys.seed = DEFAULTS["seed"], overwrite: Overwrite = False,
-                  device: Device = None, precision: Precision = None):
+                  ray: Ray = None, device: Device = None, precision: Precision = None):
     """Optimise the picture itself (Gatys et al. 2016): the most beautiful and the slowest."""
     layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
               for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
     terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
     numbers, pictures = _numbers(weights), [images.load(p) for p in styles]
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite)
+    jobs = _jobs(content, output, styles, overwrite, ray)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
 
-    def work(picture, advance):
-        for step in gatys.optimize(picture, pictures, style_weights=numbers, terms=terms, iterations=iterations, scales=scales,
-                                   size=size, style_scale=style_scale, init=init, optimizer=optimizer, backbone=backbone,
-                                   preserve_color=preserve_color, seed=seed, device=device):
-            advance()
-            if step.message:
-                console.print(step.message, style="yellow")
-        return step.image
+    def prepare(device):
+        def work(picture, advance):
+            for step in gatys.optimize(picture, pictures, style_weights=numbers, terms=terms, iterations=iterations,
+                                       scales=scales, size=size, style_scale=style_scale, init=init, optimizer=optimizer,
+                                       backbone=backbone, preserve_color=preserve_color, seed=seed, device=device):
+                advance(step.message)
+            return step.image
+        return work
 
-    _each(jobs, work, "iterations", iterations)
+    _each(jobs, prepare, device, precision, ray, "iterations", iterations)
 
 
-def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
-               levels=arbitrary.WCT_LEVELS, decoder=None):
+def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
+               precision, levels=arbitrary.WCT_LEVELS, decoder=None):
     numbers, pictures = _numbers(weights), [images.load(p, style_size) for p in styles]
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite)
-    encoded = [arbitrary.encode(picture, method, device, decoder) for picture in pictures]
+    jobs = _jobs(content, output, styles, overwrite, ray)
 
-    def work(picture, advance):
-        return arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size, levels=levels,
-                                 decoder=decoder, device=device)
+    def prepare(device):
+        encoded = [arbitrary.encode(picture, method, device, decoder) for picture in pictures]
+        return lambda picture, advance: arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size,
+                                                          levels=levels, decoder=decoder, device=device)
 
-    _each(jobs, work)
+    _each(jobs, prepare, device, precision, ray)
 
 
 @app.command("adain")
@@ -197,10 +230,10 @@ def adain_command(content: Content, styles: Styles, output: Output, weights: Wei
                   size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = "off",
                   decoder: Annotated[str | None, typer.Option(
                       help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None,
-                  overwrite: Overwrite = False, device: Device = None, precision: Precision = None):
+                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
-    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
-               decoder=decoder)
+    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
+               precision, decoder=decoder)
 
 
 @app.command("wct")
@@ -208,21 +241,25 @@ def wct_command(content: Content, styles: Styles, output: Output, weights: Weigh
                 alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512,
                 levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
                                   ] = ",".join(map(str, arbitrary.WCT_LEVELS)),
-                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, device: Device = None,
+                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, ray: Ray = None, device: Device = None,
                 precision: Precision = None):
     """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
-    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, device,
-               levels=_numbers(levels, int))
+    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
+               precision, levels=_numbers(levels, int))
 
 
 @app.command("fixed")
 def fixed_command(content: Content, output: Output,
                   style: Annotated[str, typer.Option(help="A name that `weights list` gives, or a weight file.")],
                   strength: Strength = 1.0, size: Size = None, preserve_color: PreserveColor = "off",
-                  overwrite: Overwrite = False, device: Device = None, precision: Precision = None):
+                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
-    network, jobs = sources.find(style), _jobs(content, output, (), overwrite)
-    _each(jobs, lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device))
+    network, jobs = sources.find(style), _jobs(content, output, (), overwrite, ray)
+
+    def prepare(device):
+        return lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device)
+
+    _each(jobs, prepare, device, precision, ray)
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")

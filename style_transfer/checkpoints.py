@@ -180,7 +180,8 @@ def keep(path, device, make):
     with _lock:
         known, network = _kept.pop(key, (None, None))
         if known != version:
-            network = make()
+            with torch.inference_mode(False):  # of whoever asks first: the next one may want gradients
+                network = make()
         while len(_kept) >= KEPT:
             del _kept[next(iter(_kept))]
         _kept[key] = version, network

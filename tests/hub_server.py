@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face Hub on 127.0.0.1: answers the requests of the real client as the Hub does.
+"""A stand-in for the Hugging Face Hub on 127.0.0.1: answers the requests of the real clients as the Hub does.
 
 Large files are redirected to a second port, as the Hub redirects to its content network. Faults can be switched on.
 """
@@ -40,7 +40,9 @@ class Repo:
 
 
 class Hub:
-    """repos: {name: Repo}; requests: (method, path, status) as they came; sent: bytes of file content that went out."""
+    """repos: {name: Repo}, the name of a dataset's as in "datasets/owner/name"; requests: (method, path, status) as they came;
+    sent: bytes of file content that went out.
+    """
 
     def __init__(self):
         self.repos, self.objects, self.requests, self.sent = {}, {}, [], 0
@@ -156,17 +158,18 @@ class ContentHandler(Handler):
 
 class HubHandler(Handler):
     def route(self):
-        path = unquote(urlsplit(self.path).path)
+        path = unquote(urlsplit(self.path).path).replace("/api/datasets/", "/api/models/datasets/")
+        name = r"((?:datasets/)?[^/]+/[^/]+)"
         for pattern, method in (
                 (r"/api/repos/create", self.create), (r"/api/models", lambda: self.answer(200, [])),
                 (r"/api/validate-yaml", lambda: (self.body(), self.answer(200, {"errors": [], "warnings": []}))),
-                (r"/api/models/([^/]+/[^/]+)/preupload/(.+)", self.preupload),
-                (r"/api/models/([^/]+/[^/]+)/commit/(.+)", self.commit),
-                (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", self.tree),
-                (r"/api/models/([^/]+/[^/]+)/revision/(.+)", self.info),
-                (r"/api/models/([^/]+/[^/]+)", self.info),
+                (rf"/api/models/{name}/preupload/(.+)", self.preupload),
+                (rf"/api/models/{name}/commit/(.+)", self.commit),
+                (rf"/api/models/{name}/tree/([^/]+)(?:/(.+))?", self.tree),
+                (rf"/api/models/{name}/revision/(.+)", self.info),
+                (rf"/api/models/{name}", self.info),
                 (r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", self.lfs_batch),
-                (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.resolve)):
+                (rf"/{name}/resolve/([^/]+)/(.+)", self.resolve)):
             if match := re.fullmatch(pattern, path):
                 return method(*match.groups())
         self.body()
@@ -186,17 +189,31 @@ class HubHandler(Handler):
     def info(self, name, revision="main"):
         if found := self.find(name, revision):
             repo, sha = found
+            name = name.removeprefix("datasets/")
             self.answer(200, {"_id": "0", "id": name, "modelId": name, "sha": sha, "private": repo.private, "tags": [],
                               "downloads": 0, "likes": 0, "gated": "manual" if repo.gated else False,
                               "siblings": [{"rfilename": f} for f in repo.commits.get(sha, {})]},
                         Content_Type="application/json")
 
-    def tree(self, name, revision):
+    def entries(self, files, folders):
+        """What the Hub says of files {name: Blob} and of folders."""
+        return [{"type": "file", "path": f, "size": b.size, "oid": hashlib.sha1(b.sha256.encode()).hexdigest(),
+                 **({"lfs": {"oid": b.sha256, "size": b.size, "pointerSize": 134}} if large(f) else {})}
+                for f, b in files.items()] + [{"type": "directory", "path": f, "size": 0, "oid": "0" * 40} for f in folders]
+
+    def tree(self, name, revision, folder=None):
+        """What lies in a folder (default: the uppermost), or also below it."""
         if found := self.find(name, revision):
             repo, sha = found
-            self.answer(200, [{"type": "file", "path": f, "size": b.size, "oid": hashlib.sha1(b.sha256.encode()).hexdigest(),
-                               **({"lfs": {"oid": b.sha256, "size": b.size, "pointerSize": 134}} if large(f) else {})}
-                              for f, b in repo.commits[sha].items()])
+            inside = {f: b for f, b in repo.commits[sha].items() if folder is None or f.startswith(f"{folder}/")}
+            if folder is not None and not inside:
+                return self.error(404, "EntryNotFound")
+            depth = 0 if folder is None else folder.count("/") + 1
+            folders = {"/".join(f.split("/")[:n]) for f in inside for n in range(depth + 1, f.count("/") + 1)}
+            if "recursive=true" not in urlsplit(self.path).query.lower():
+                inside = {f: b for f, b in inside.items() if f.count("/") == depth}
+                folders = {f for f in folders if f.count("/") == depth}
+            self.answer(200, self.entries(inside, sorted(folders)), Content_Type="application/json")
 
     def resolve(self, name, revision, file):
         found = self.find(name, revision)

@@ -353,3 +353,12 @@ def test_verify_finds_an_encoder_that_is_not_what_its_header_names(tmp_path, fil
     rewrite(file, fingerprint="0" * 16)
     checkpoints.write_index(tmp_path)
     assert "fingerprint" in checkpoints.verify(tmp_path)[0][1]
+
+
+def test_what_is_kept_serves_gradients_whoever_asked_first(tmp_path):
+    checkpoints.save(tmp_path / "a.safetensors", Johnson(width=2, blocks=1))
+    with torch.inference_mode():
+        network = checkpoints.shared(tmp_path / "a.safetensors")
+    image = torch.rand(1, 3, 16, 16, requires_grad=True)
+    network(image).sum().backward()
+    assert image.grad.abs().sum() > 0

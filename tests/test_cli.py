@@ -78,7 +78,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path,
 def test_help_of_every_command():
     for command in ((), ("gatys",), ("adain",), ("wct",)):
         result = run(*command, "--help")
-        assert result.returncode == 0 and "Usage" in result.stdout
+        assert result.returncode == 0 and "Usage" in result.stdout and (not command or "ray[data]" in result.stdout)
 
 
 @pytest.fixture
@@ -155,6 +155,13 @@ def test_names_of_all_kinds(here, typed, name):
     assert typed(f"fixed --style udnie -o out.png -- {quoted}")[0] == 0 and (here / "out.png").is_file()
     code, text = typed("fixed names --style udnie -o out")
     assert code == 1 and "1 of 2" in text and os.listdir("out") == [name.removesuffix(".jpg") + ".png"]
+
+
+def test_ray_where_it_is_not_installed(here, typed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in ("fixed in --style udnie", "adain in style.png", "wct in style.png", "gatys in style.png"):
+        code, text = typed(f"{command} -o out --ray local")
+        assert code == 2 and 'pip install "ray[data]"' in text and not os.listdir("out")
 
 
 def test_what_was_done_before_the_end_is_kept_and_not_painted_again(here):

@@ -468,7 +468,11 @@ COMMANDS = [
         "photo.jpg style.jpg --style the-scream -o out.png", "strip.png --style wheat-field -o out.png --size 16",
         "photo.jpg --style the-scream -o photo.jpg", "photo.jpg --style the-scream -o out.gif",
         "pipe.jpg --style udnie -o out.png",
-        "in --style the-scream -o in", "in --style nonono -o out"]),
+        "in --style the-scream -o in", "in --style nonono -o out",
+        "photo.jpg --style the-scream -o out.png --ray local", "in --style the-scream -o out --ray"]),
+    *((2, f"fixed in --style the-scream -o out --ray {address}") for address in [
+        "''", "nonono", "ray://127.0.0.1:1", "127.0.0.1", ":9", "127.0.0.1:", "127.0.0.1:x", "'a b:9'", "'a\nb:9'",
+        "x" * 1000]),
     *((2, f"fixed photo.jpg -o out.png --style {style}") for style in [
         "''", "nonono", "The-Scream", "../the-scream", "encoder", "adain-decoder", "photo.jpg", "in", "pipe.jpg", "a/b/c",
         "'a b'",

@@ -5,7 +5,9 @@
 Loss: content + lambda style + Gram + identity. Deviations from the paper: Gram matrices are matched beside means and
 deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
 instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1,
-and each layer's style loss is relative to the style's own energy.
+and each layer's style loss is relative to the style's own energy; the decoder learns in whitened coordinates. Under
+`--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder without shallow layers, paintings as they
+are. (It still sees the encoder of --encoder, and reflection padding.)
 """
 
 from functools import partial
@@ -18,21 +20,27 @@ from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import adain, apply, statistics
-from training import loop, losses, teachers
+from training import loop, losses, sources, teachers
+from training.data import SHORT_SIDE
 from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
 
+PAPER_LAYERS = STYLE_LAYERS[:4]  # relu1_1 to relu4_1
 HELD_OUT = 32  # pictures of each kind
 VALIDATION = (16, 240)  # crops of these, pixels
 PAINTED = 0.8  # part of the steps whose styles are paintings; photographs as styles add palettes
 SCALE, JITTER = (1.0, 1.5), 0.2  # of the style's crops, whose strokes are to be seen; and of their colours, for more palettes
+# Huang and Belongie 2017, section 6, and their code: Adam with decay on crops of 256 out of pictures of 512 pixels
+PAPER = {"steps": 160000, "schedule": "inverse", "learning_rate": 1e-4, "batch": 8, "crop": 256, "short_side": 512,
+         "style_weight": 10.0, "gram_weight": 0.0, "identity_weight": 0.0, "no_skips": True}
+SMOKE = {"photos": [loop.EXAMPLES / "photos"], "paintings": [loop.EXAMPLES / "styles"], "output": "adain-decoder.safetensors"}
 
 
 def main():
     p = loop.parser("adain", __doc__, steps=8000, learning_rate=1e-3, batch=8, crop=176, run_folder="runs/adain")
     add = p.add_argument
-    add("--photos", type=Path, nargs="+", required=True)
-    add("--paintings", type=Path, nargs="+", required=True)
+    add("--photos", nargs="+", required=True, help=sources.HELP)
+    add("--paintings", nargs="+", required=True, help="the same")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     add("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors", help="a decoder from relu4_1")
     add("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
@@ -43,31 +51,35 @@ def main():
     add("--gram-weight", type=loop.number(), default=10.0, help="of Gram matrices beside means and deviations")
     add("--identity-weight", type=loop.number(), default=50.0, help="of a picture stylised by itself, against itself")
     add("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
-    a = p.parse_args()
-    run = loop.Run(a, smallest=2)  # one picture of each process is stylised by itself
+    add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
+    a = loop.parse(p, {"paper": PAPER}, SMOKE)
+    run, paper = loop.Run(a, smallest=2), a.recipe == "paper"  # one picture of each process is stylised by itself
 
     encoder = checkpoints.load(a.encoder, run.device)
     decoder = Decoder(4, encoder.depths, encoder.widths, skips=not a.no_skips)
-    start = checkpoints.load(a.start)
-    if getattr(start, "level", None) != decoder.level:
-        raise InputError(f"--start {a.start} is no decoder from relu4_1: name one that training.decoders made.")
-    loop.load_state(decoder, start.state_dict(), a.start, strict=False)  # the joins are new, and start at 0
+    if not paper:
+        start = checkpoints.load(a.start)
+        if getattr(start, "level", None) != decoder.level:
+            raise InputError(f"--start {a.start} is no decoder from relu4_1: name one that training.decoders made.")
+        loop.load_state(decoder, start.state_dict(), a.start, strict=False)  # the joins are new, and start at 0
     loss_networks = [teachers.vgg19(a.vgg19, run.device)] if a.vgg19 else []
     loss_networks += [teachers.collaborative_distillation(a.compact_teacher, run.device)] if a.compact_teacher else []
-    photos, test_photos = run.pictures(a.photos, HELD_OUT)
-    paintings, test_paintings = run.pictures(a.paintings, HELD_OUT)
+    photos, test_photos = run.pictures(a.photos, HELD_OUT, short_side=a.short_side)
+    paintings, test_paintings = run.pictures(a.paintings, HELD_OUT, short_side=a.short_side)
     test = test_photos.fixed(*VALIDATION, 1), test_paintings.fixed(*VALIDATION, 2)
-    with torch.no_grad():
-        features = encoder(photos.fixed(32, a.crop, 3), decoder.layers)
-    decoder = Preconditioned(decoder, {n: whitening(f) for n, f in features.items()})
+    if not paper:
+        with torch.no_grad():
+            features = encoder(photos.fixed(32, a.crop, 3), decoder.layers)
+        decoder = Preconditioned(decoder, {n: whitening(f) for n, f in features.items()})
     decoder = decoder.to(run.device, memory_format=torch.channels_last)
+    layers = decoder.layers if paper else decoder.decoder.layers
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
     def stylize(content, style):
         with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
-            maps = {n: adain(statistics(content[n]), statistics(style[n])) for n in decoder.decoder.layers}
+            maps = {n: adain(statistics(content[n]), statistics(style[n])) for n in layers}
             features = {n: apply(map, content[n]) for n, map in maps.items()}
-        return decoder(features).float()
+        return features, decoder(features).float()
 
     def losses_elsewhere(output, content, style):
         """Losses in other features: VGG-19's for the layers that it has, the compact teacher's for the rest."""
@@ -93,16 +105,28 @@ def main():
         return total
 
     def draw(rng):
+        if paper:
+            return [pictures.crops(a.batch, a.crop, rng, scale=(1.0, 1.0)) for pictures in (photos, paintings)]
         content = photos.crops(a.batch, a.crop, rng)
         source = paintings if rng.random() < PAINTED else photos
         return content, source.crops(a.batch, a.crop, rng, scale=SCALE, jitter=JITTER)
+
+    def papers_step(_, pictures, rng):
+        content, style = pictures
+        with torch.no_grad():
+            of_content, of_style = encoder(content, layers), style_statistics(encoder(style, PAPER_LAYERS), PAPER_LAYERS)
+        target, output = stylize(of_content, encoder(style, layers))
+        of_output = encoder(output, PAPER_LAYERS)
+        found = {"content": losses.feature_reconstruction(of_output, {n: t.detach() for n, t in target.items()}),
+                 "style": losses.moment_reconstruction(of_output, of_style)}
+        return {"total": found["content"] + a.style_weight * found["style"], **found}
 
     def step(_, pictures, rng):
         content, style = pictures
         style[0] = content[0]  # a picture in its own style is itself: alpha 0 stays a reconstruction
         with torch.no_grad():
             of_content, of_style = encoder(content, wanted), encoder(style, wanted)
-        output = stylize(of_content, of_style)
+        _, output = stylize(of_content, of_style)
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
@@ -116,7 +140,7 @@ def main():
 
     def validate():
         of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
-        output = stylize(of_content, of_style).clamp(0, 1)
+        output = stylize(of_content, of_style)[1].clamp(0, 1)
         of_output = encoder(output, wanted)
         of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
@@ -126,11 +150,12 @@ def main():
         return {name: float(value) for name, value in {"total": total, **found}.items()}, [x[:8] for x in (*test, output)]
 
     def export(result, folder=run.folder, mark=""):
-        run.save(folder / a.output.with_stem(f"{a.output.stem}{mark}").name, decoder.fold(), result, title="AdaIN decoder",
-                 family="adain", license="mit", encoder=checkpoints.fingerprint(encoder),
+        path = folder / a.output.with_stem(f"{a.output.stem}{mark}").name
+        run.save(path, decoder if paper else decoder.fold(), result, title="AdaIN decoder", family="adain", license="mit",
+                 encoder=checkpoints.fingerprint(encoder),
                  trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
 
-    phase = loop.Phase(step, torch.optim.Adam(decoder.parameters(), a.learning_rate), lambda i: loop.cosine(i, a.steps))
+    phase = loop.Phase(papers_step if paper else step, loop.optimizer(a, decoder.parameters()), loop.schedule(a))
     export(run.train(draw, [phase], {"decoder": decoder}, validate=validate, export=export,
                      best=partial(export, mark=loop.BEST), workers=max(photos.workers, paintings.workers)), a.output.parent)
 

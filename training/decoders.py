@@ -5,7 +5,8 @@
 Each step trains one of the decoders 2 to 5. Loss: ||I - D(E(I))||^2 on features as they are, and lambda ||F - E(D(F))||^2
 on features F = WCT(E(I), E(J)), because that is what the decoders are used on. The logarithm of both is taken: the levels
 differ a hundredfold, and one lambda and rate shall serve all. In the last third batch normalisation is frozen, as it will
-be when the decoders are used. Decoder 1 is one convolution, so least squares give it.
+be when the decoders are used. Decoder 1 is one convolution, so least squares give it. Under `--recipe paper` the features
+are the pictures' own, and errors count as they are, with a lambda of 1; how long to train is ours.
 """
 
 from functools import partial
@@ -18,15 +19,17 @@ from style_transfer import checkpoints
 from style_transfer.networks.blocks import reflection_pad
 from style_transfer.networks.decoder import Decoder
 from style_transfer.transforms import apply, statistics, wct
-from training import loop
+from training import loop, sources
 from training.data import HELD_OUT
-from training.losses import psnr, relative_error
+from training.losses import feature_reconstruction, psnr, relative_error
 from training.precondition import LEVELS, least_squares, new_decoders
 
 FROZEN = 0.65  # part of the steps after which batch normalisation is
 TRANSFORMED = 4  # one of so many pictures is transformed; its second pass through the encoder is slow
 ALPHAS = (0.3, 1.0)  # of the transform: as people use it, from a trace to all of the style
 LOG_FLOOR = 1e-6  # of errors, before their logarithm: a decoder that is perfect gets no infinite reward
+PAPER = {"steps": 80000, "learning_rate": 1e-4, "schedule": "constant", "feature_weight": 1.0, "crop": 256, "batch": 8}
+SMOKE = {"pictures": [loop.EXAMPLES / "photos", loop.EXAMPLES / "styles"]}
 
 
 @torch.no_grad()
@@ -49,13 +52,13 @@ def transformed(features, styles, rng):
 def main():
     p = loop.parser("decoders", __doc__, steps=10000, learning_rate=3e-3, batch=8, crop=208, run_folder="runs/decoders")
     add = p.add_argument
-    add("--pictures", type=Path, nargs="+", required=True)
+    add("--pictures", nargs="+", required=True, help=sources.HELP)
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
     add("--levels", type=int, nargs="+", default=list(LEVELS), choices=list(LEVELS), help="train these only")
     add("--feature-weight", type=loop.number(), default=0.3, help="lambda")
     add("--start", type=Path, help="state.pt of training.distill's second stage: go on from its decoders")
-    a = p.parse_args()
+    a = loop.parse(p, {"paper": PAPER}, SMOKE)
     run = loop.Run(a, smallest=2)  # one picture is transformed in the style of another
 
     encoder = checkpoints.load(a.encoder, run.device)
@@ -65,6 +68,15 @@ def main():
     if a.start:
         loop.load_state(decoders, loop.read_state(a.start)["modules"].get("decoders", {}), a.start)
     decoders = decoders.to(run.device, memory_format=torch.channels_last)
+
+    def papers_step(_, image, rng):
+        level = rng.choices(a.levels, [LEVELS[n] for n in a.levels])[0]
+        layer = f"relu{level}_1"
+        with torch.no_grad():
+            features = encoder(image, [layer])
+        output = decoders[str(level)](features).float()
+        pixel, feature = F.mse_loss(output, image), feature_reconstruction(encoder(output, [layer]), features)
+        return {"total": pixel + a.feature_weight * feature, f"pixel{level}": pixel, f"feature{level}": feature}
 
     def step(iteration, image, rng):
         if iteration > FROZEN * a.steps:
@@ -99,7 +111,7 @@ def main():
                      title=f"WCT decoder from relu{level}_1", license="mit", encoder=checkpoints.fingerprint(encoder),
                      trained_on=f"{len(pictures)} pictures")
 
-    phase = loop.Phase(step, torch.optim.Adam(decoders.parameters(), a.learning_rate), lambda i: loop.cosine(i, a.steps))
+    phase = loop.Phase(papers_step if a.recipe == "paper" else step, loop.optimizer(a, decoders.parameters()), loop.schedule(a))
     result = run.train(lambda rng: pictures.crops(a.batch, a.crop, rng), [phase], {"decoders": decoders}, validate=validate,
                        export=export, best=partial(export, mark=loop.BEST), workers=pictures.workers)
     export(result, a.output, first=first_decoder(encoder, pictures.fixed(64, 96, 3)))

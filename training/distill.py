@@ -25,7 +25,7 @@ from torch import nn
 from style_transfer import checkpoints
 from style_transfer.errors import InputError
 from style_transfer.networks.vgg import COMPACT, VGG
-from training import loop, teachers
+from training import loop, sources, teachers
 from training.data import HELD_OUT
 from training.losses import relative_error
 from training.precondition import least_squares, new_decoders
@@ -36,6 +36,8 @@ LAYERWISE_RATE = 2.0  # times the learning rate: a layer on its own bears more
 DECODERS_TEACH = 500  # steps after which the decoders' gradient reaches the encoder: an untrained one teaches nothing
 STAGES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # where the first stage is validated
 PROJECTED = ("relu1_1", "relu2_1", "relu3_1", "relu3_4", "relu4_1", "relu4_2", "relu5_1")
+SMOKE = {"pictures": [loop.EXAMPLES / "photos", loop.EXAMPLES / "styles"], "layerwise_steps": 4,
+         "compact_teacher": checkpoints.FOLDER / "encoder.safetensors", "output": "encoder.safetensors"}
 
 
 @torch.no_grad()
@@ -66,16 +68,16 @@ def layer_losses(student, activations, image):
 def main():
     p = loop.parser("distill", __doc__, steps=8000, learning_rate=1e-3, batch=16, crop=144, run_folder="runs/encoder")
     add = p.add_argument
-    add("--pictures", type=Path, nargs="+", required=True)
+    add("--pictures", nargs="+", required=True, help=sources.HELP)
     add("--vgg19", help="VGG-19's features (.safetensors or .pth), or \"hub\" to fetch torchvision's")
-    add("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5")
+    add("--compact-teacher", type=Path, help="Collaborative Distillation's encoder 5, or an encoder of this project")
     add("-o", "--output", type=Path, required=True)
     add("--layerwise-steps", type=loop.number(int, 0), default=3000)
     add("--vgg-share", type=loop.number(), default=0.25, help="part of each batch that the full VGG-19 looks at")
     add("--pixel-weight", type=loop.number(), default=0.4,
         help="of the reconstruction by the decoders, whose logarithm counts: levels 1 to 5 differ a hundredfold")
     add("--start", type=Path, help="an encoder file to go on from, instead of random weights and stage 1")
-    a = p.parse_args()
+    a = loop.parse(p, smoke=SMOKE)
     if not (a.vgg19 or a.compact_teacher):
         p.error("name a teacher: --vgg19, --compact-teacher or both")
     run = loop.Run(a)
@@ -140,9 +142,9 @@ def main():
                  teachers=[Path(path).name for path in (a.vgg19, a.compact_teacher) if path])
 
     def train(stage, step, modules, steps, rate, validate, **more):
-        optimizer = torch.optim.Adam([p for module in modules.values() for p in module.parameters()], rate)
+        optimizer = loop.optimizer(a, [p for module in modules.values() for p in module.parameters()], rate)
         return run.train(lambda rng: pictures.crops(a.batch, a.crop, rng, jitter=JITTER),
-                         [loop.Phase(step, optimizer, lambda i: loop.cosine(i, steps))], modules, steps=steps, stage=stage,
+                         [loop.Phase(step, optimizer, loop.schedule(a, steps))], modules, steps=steps, stage=stage,
                          validate=validate, workers=pictures.workers, **more)
 
     if compact is not None and a.layerwise_steps and not a.start:

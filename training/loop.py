@@ -39,6 +39,7 @@ from style_transfer import checkpoints, device
 from style_transfer.errors import CheckpointError, InputError, StyleTransferError
 from training import records
 from training.data import Pictures, seeded
+from training.muon import Muon
 
 # Options that leave the weights as they are (device, compile: but for rounding), and may change when a run is resumed.
 FREE = {"resume", "run_folder", "output", "save_every", "device", "compile", "name", "title", "credit", "license"}
@@ -47,6 +48,39 @@ BEST = "-best"  # after the name of a network's file: as it was where the valida
 STATE_KEYS = {"config", "precision", "modules", "optimizers", "local", "iteration", "seconds", "seen", "losses", "lowest"}
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}  # and accelerate's names for them
 LOOK = 20  # steps between two looks at the losses on a GPU, for which the processor has to wait
+
+
+def cosine(step, steps, warm_up=100, end=0.01):
+    """Up in `warm_up` steps, then down along half a cosine."""
+    return min(1.0, (step + 1) / warm_up) * (end + (1 - end) * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def constant(step, steps):
+    """1 (Johnson et al. 2016)."""
+    return 1.0
+
+
+def staircase(step, steps, every=2000, factor=0.8):
+    """Falls to 0.8 of itself every 2,000 steps (Wang et al. 2017, section 4)."""
+    return factor ** (step // every)
+
+
+def inverse(step, steps, decay=5e-5):
+    """1 / (1 + 5e-5 steps) (Huang and Belongie's code)."""
+    return 1 / (1 + decay * step)
+
+
+def linear(step, steps, until=0.5):
+    """1 for a part of the steps, then linearly down to 0 (Zhu et al. 2017, section 4)."""
+    return min(1.0, (1 - step / steps) / (1 - until))
+
+
+# Factors of the learning rate by the number of the step and of all steps.
+SCHEDULES = {function.__name__: function for function in (cosine, constant, staircase, inverse, linear)}
+OPTIMIZERS = ("adam", "muon")
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SMOKE_FOLDER = Path("runs", "smoke")
+SMOKE = {"steps": 4, "save_every": 2, "batch": 2, "crop": 64}  # of every script with --smoke
 
 
 def number(kind=float, low=0.0, multiple=None):
@@ -60,13 +94,18 @@ def number(kind=float, low=0.0, multiple=None):
     return parse
 
 
-def parser(script, description, *, steps, learning_rate, batch, crop, run_folder=None, multiple=16, smallest=32):
+def parser(script, description, *, steps, learning_rate, batch, crop, run_folder=None, multiple=16, smallest=32,
+           optimizer="adam", schedule="cosine"):
     """A parser with the options that every script has; sides of crops are multiples of `multiple`, `smallest` or more."""
     program = f"python -m training.{script}"
     result = argparse.ArgumentParser(program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.set_defaults(program=program)
     add = result.add_argument
+    add("--recipe", metavar="NAME", help="paper: the options of the paper, which are slower; those beside it count more")
+    add("--smoke", action="store_true", help="a few steps on the example pictures, to see that all works")
     add("--steps", type=number(int, 1), default=steps)
+    add("--optimizer", choices=OPTIMIZERS, default=optimizer)
+    add("--schedule", choices=SCHEDULES, default=schedule, help="of the learning rate")
     add("--learning-rate", type=number(), default=learning_rate)
     add("--batch", type=number(int, 1), default=batch, help="pictures of a batch, over all processes")
     add("--crop", type=number(int, smallest, multiple), default=crop, help="side of the crops, pixels")
@@ -80,6 +119,38 @@ def parser(script, description, *, steps, learning_rate, batch, crop, run_folder
     add("--precision", choices=PRECISIONS, help="default: what suits the device")
     add("--seed", type=int, default=0)
     return result
+
+
+def parse(parser, recipes=None, smoke=None):
+    """Parse the command line, on which --recipe and --smoke stand for words in front of the others.
+
+    recipes: {name: {option: value}}; smoke: {option: value} beside those that all scripts have in common. A smoke run has a
+    folder of its own below runs/smoke, and what it makes lies there, in the file or folder that `smoke` calls output.
+    """
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--recipe", choices=recipes or {})
+    first.add_argument("--smoke", action="store_true")
+    found, words = first.parse_known_args()[0], []
+    chosen = dict((recipes or {}).get(found.recipe, {}))
+    if found.smoke:
+        folder = SMOKE_FOLDER / f"{parser.prog.rpartition('.')[2]}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+        chosen |= SMOKE | {"run_folder": folder} | (smoke or {})
+        chosen["output"] = folder / chosen.get("output", "checkpoints")
+    for name, value in chosen.items():
+        words += _words(name, value)
+    return parser.parse_args(words + sys.argv[1:])
+
+
+def optimizer(options, parameters, rate=None, betas=(0.9, 0.999)):
+    """The optimizer that --optimizer names; rate: default --learning-rate; betas: of Adam."""
+    rate = options.learning_rate if rate is None else rate
+    return Muon(parameters, rate) if options.optimizer == "muon" else torch.optim.Adam(list(parameters), rate, betas)
+
+
+def schedule(options, steps=None):
+    """iteration -> factor of the learning rate, as --schedule names it; steps: default --steps."""
+    steps = options.steps if steps is None else steps
+    return lambda iteration: SCHEDULES[options.schedule](iteration, steps)
 
 
 def execute(main):
@@ -108,16 +179,6 @@ def load_state(target, state, path, **options):
         target.load_state_dict(state, **options)
     except (KeyError, RuntimeError, ValueError) as error:
         raise InputError(f"{path} does not fit what is to be trained ({str(error).splitlines()[-1].strip()}).") from None
-
-
-def cosine(step, steps, warm_up=100, end=0.01):
-    """Factor of the learning rate: up in `warm_up` steps, then down along half a cosine."""
-    return min(1.0, (step + 1) / warm_up) * (end + (1 - end) * (1 + math.cos(math.pi * step / steps)) / 2)
-
-
-def staircase(step, every=2000, factor=0.8):
-    """Factor of the learning rate that falls to 0.8 of itself every 2,000 steps (Wang et al. 2017)."""
-    return factor ** (step // every)
 
 
 @contextmanager
@@ -180,9 +241,12 @@ def _code():
 
 
 def _words(name, value):
-    """An option as words of a command line; none for what was not given."""
+    """An option as words of a command line; none for what was not given. Paths below the folder at hand are relative to it."""
+    if value is None or value is False:
+        return []
     values = value if isinstance(value, (list, tuple)) else [] if value is True else [value]
-    return [] if value is None or value is False else [f"--{name.replace('_', '-')}", *map(str, values)]
+    values = [x.relative_to(Path.cwd()) if isinstance(x, Path) and x.is_relative_to(Path.cwd()) else x for x in values]
+    return [f"--{name.replace('_', '-')}", *map(str, values)]
 
 
 class Phase(NamedTuple):
@@ -270,9 +334,10 @@ class Run:
                              "--run-folder.")
         return state
 
-    def pictures(self, folders, held_out, **options):
-        """`Pictures` of folders: those to train on, and some that are held out to validate with."""
-        return Pictures(*folders, device=self.device, rank=self.rank, world_size=self.world_size, **options).split(held_out)
+    def pictures(self, sources, held_out, **options):
+        """`Pictures` of their sources: those to train on, and some that are held out by the run's seed to validate with."""
+        pictures = Pictures(*sources, device=self.device, rank=self.rank, world_size=self.world_size, **options)
+        return pictures.split(held_out, self.options.seed)
 
     def save(self, path, network, result, **metadata):
         """Write a network, in the main process; its header says how it came to be. result: what `train` returned."""
@@ -462,7 +527,7 @@ class Run:
 
         columns = (TextColumn("{task.completed:6d}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with (closing(watch), self._told(at, last, stage=str(stage), steps=steps), _stopping() as asked,
-              Progress(*columns, disable=not (self.main and sys.stdout.isatty())) as bar):
+              Progress(*columns, refresh_per_second=2, disable=not (self.main and sys.stdout.isatty())) as bar):
             task = bar.add_task("", total=steps, completed=begun)
             if not resumed:
                 check()

@@ -74,9 +74,36 @@ def gram_loss(output, style):
     return total / len(style)
 
 
+def feature_reconstruction(output, content):
+    """Sum over the layers of mean squared differences of features; Johnson et al. 2016, equation 2."""
+    return sum(F.mse_loss(output[n].float(), f.float()) for n, f in content.items())
+
+
+def style_reconstruction(output, style):
+    """Sum over the layers of mean squared differences of Gram matrices over C H W; Johnson et al. 2016, equation 4.
+
+    output, style: as for `moment_loss`. (The authors' code takes the mean where the paper has the squared Frobenius norm.)
+    """
+    return sum(((gram_matrix(output[n]) - gram) / gram.shape[-1]).pow(2).mean() for n, (gram, _, _) in style.items())
+
+
+def moment_reconstruction(output, style):
+    """Sum over the layers of mean squared differences of means and deviations; Huang and Belongie 2017, equation 13."""
+    total = 0.0
+    for name, (_, mu_s, sigma_s) in style.items():
+        mu, sigma = mean_and_deviation(output[name])
+        total = total + F.mse_loss(mu, mu_s) + F.mse_loss(sigma, sigma_s)
+    return total
+
+
 def hierarchical(losses, weights=(1.0, 0.5, 0.25)):
     """sum_k lambda_k L_k over the losses of the three subnets; Wang et al. 2017, section 3.2.2."""
     return sum(weight * loss for weight, loss in zip(weights, losses))
+
+
+def least_squares(scores, target):
+    """Mean of (D - target)^2 over the maps of scores of a discriminator; Mao et al. 2017, Zhu et al. 2017, section 4."""
+    return sum((score.float() - target).pow(2).mean() for score in scores) / len(scores)
 
 
 class PerceptualLoss:
@@ -84,12 +111,12 @@ class PerceptualLoss:
 
     Deviations from the paper: content compares instance-normalised features, style means and deviations beside Gram
     matrices, each layer relative to the painting's energy, so that one pair of weights serves every painting.
-    extractor: a VGG; painting: [1, 3, H, W]; layers by name.
+    extractor: a VGG; painting: [1, 3, H, W]; layers by name; plain: the paper's equations 2 and 4, as means.
     """
 
     @torch.no_grad()
-    def __init__(self, extractor, painting, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS):
-        self.extractor, self.content_layers = extractor, list(content_layers)
+    def __init__(self, extractor, painting, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS, plain=False):
+        self.extractor, self.content_layers, self.plain = extractor, list(content_layers), plain
         self.style = style_statistics(extractor(painting, style_layers), style_layers)
 
     def __call__(self, output, image):
@@ -97,5 +124,7 @@ class PerceptualLoss:
         features = self.extractor(output, {*self.style, *self.content_layers})
         with torch.no_grad():
             content = self.extractor(image, self.content_layers)
+        if self.plain:
+            return feature_reconstruction(features, content), style_reconstruction(features, self.style)
         return (normalized_content_loss(features, content),
                 gram_loss(features, self.style) + MOMENTS * moment_loss(features, self.style))

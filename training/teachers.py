@@ -1,10 +1,10 @@
 """Teachers and loss networks, read from files that the project does not ship."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
-from style_transfer import backbones, convert
+from style_transfer import backbones, checkpoints, convert
 from style_transfer.errors import CheckpointError
 from style_transfer.networks.vgg import COMPACT, VGG, VGG19
 
@@ -40,9 +40,13 @@ def vgg19(path, where="cpu"):
 def collaborative_distillation(path, where="cpu"):
     """Encoder 5 of Collaborative Distillation (Wang et al. 2020) as a frozen VGG of the compact widths; where: device.
 
-    Its first layer, a 1x1 convolution on RGB in [0, 1], and this project's normalisation are folded into conv1_1.
+    path: its file, or one of an encoder of this project, which is taken as it is. Its first layer, a 1x1 convolution on RGB
+    in [0, 1], and this project's normalisation are folded into conv1_1.
     Raises CheckpointError for other files.
     """
+    with suppress(CheckpointError):
+        if (own := checkpoints.load(path, where)).arguments == VGG(**COMPACT).arguments:
+            return own
     with _weights(path) as state:
         network = VGG(**COMPACT)
         network.load_state_dict({f"features.{index}.{kind}": state[f"conv{name[4]}{name[6]}.{kind}"]

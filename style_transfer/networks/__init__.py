@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from .cyclegan import Generator
 from .decoder import Decoder
 from .johnson import Johnson
 from .multimodal import Multimodal
@@ -25,6 +26,7 @@ ARCHITECTURES = {
     "decoder": Architecture(Decoder, "decoder"),
     "johnson": Architecture(Johnson, "johnson", fixed=True),
     "multimodal": Architecture(Multimodal, "multimodal", fixed=True, reductions=(4, 2, 1)),
+    "cyclegan": Architecture(Generator, "cyclegan", fixed=True),
 }
 FIXED = tuple(a.family for a in ARCHITECTURES.values() if a.fixed)  # families of fixed styles
 

@@ -15,19 +15,20 @@ class Johnson(nn.Module):
     width: channels of the first layer, 32 in the paper; blocks: residual blocks, 5 in the paper.
     """
 
+    kernel = 9  # side of the first and the last one's
     multiple = 4  # of which the sides are made one by repeating the last line
 
     def __init__(self, width=32, blocks=5):
         super().__init__()
         self.arguments = dict(width=width, blocks=blocks)
         w1, w2, w3 = width, 2 * width, 4 * width
-        self.conv1, self.norm1 = Conv(3, w1, 9), InstanceNorm(w1)
+        self.conv1, self.norm1 = Conv(3, w1, self.kernel), InstanceNorm(w1)
         self.conv2, self.norm2 = Conv(w1, w2, 3, stride=2), InstanceNorm(w2)
         self.conv3, self.norm3 = Conv(w2, w3, 3, stride=2), InstanceNorm(w3)
         self.blocks = nn.ModuleList(ResidualBlock(w3) for _ in range(blocks))
         self.up1, self.norm4 = Conv(w3, w2), InstanceNorm(w2)
         self.up2, self.norm5 = Conv(w2, w1), InstanceNorm(w1)
-        self.last = Conv(w1, 3, 9)
+        self.last = Conv(w1, 3, self.kernel)
 
     def forward(self, image):
         """image: [N, 3, H, W], sRGB in [0, 1], sides of any length. Returns [N, 3, H, W], not clamped."""

@@ -85,6 +85,24 @@ def test_fixed_styles_against_their_own_paintings(options, extractor, capsys):
     assert "full width" not in table.table_fixed({"fixed": found})
 
 
+def test_a_school_is_a_folder_of_pictures(options, extractor, painting, painting_2):
+    alone, = table.measure_fixed(options, options.folder, extractor, None)["rows"]
+    school = options.paintings / "the-scream"
+    (options.paintings / "the-scream.png").unlink()
+    school.mkdir()
+    st.save(painting, school / "one.png")
+    same, = table.measure_fixed(options, options.folder / "same", extractor, None)["rows"]
+    assert same == pytest.approx(alone)
+    before = table.fingerprint(options.paintings)
+    st.save(painting_2, school / "two.png")
+    assert before != table.fingerprint(options.paintings)
+    both, = table.measure_fixed(options, options.folder / "both", extractor, None)["rows"]
+    (school / "one.png").unlink()
+    other, = table.measure_fixed(options, options.folder / "other", extractor, None)["rows"]
+    for name in ("style", "gram", "unchanged"):
+        assert both[name] == pytest.approx((alone[name] + other[name]) / 2, abs=1e-3)
+
+
 def test_pictures_are_kept_apart_by_what_they_were_made_of(options, photo):
     before = table.fingerprint(options.contents, options.styles)
     assert before == table.fingerprint(options.contents, options.styles)
@@ -95,5 +113,5 @@ def test_pictures_are_kept_apart_by_what_they_were_made_of(options, photo):
 def test_figures_are_from_one_yardstick():
     figures = table.read_figures()
     assert figures["quality"]["features"] == figures["fixed"]["features"]
-    assert {row["name"] for row in figures["fixed"]["rows"]} == {style.name for style in st.fixed.styles()}
+    assert {row["name"] for row in figures["fixed"]["rows"]} == {style.name for style in pairs.fixed_styles()}
     assert json.dumps(figures) == json.dumps({part: figures[part] for part in ("quality", "fixed", "speed")})

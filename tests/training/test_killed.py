@@ -21,7 +21,7 @@ from training import loop, records
 
 KILLS = int(os.environ.get("KILLS", 3))
 PHOTOS = EXAMPLES / "photos"
-SCRIPTS = {"johnson": ("--photos", PHOTOS), "multimodal": ("--photos", PHOTOS)}
+SCRIPTS = {"johnson": ("--photos", PHOTOS), "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}
 STEPS = 24
 # A server that has imported what a script needs, and forks: each life begins at once.
 SERVER = multiprocessing.get_context("forkserver")

@@ -24,7 +24,8 @@ from training.muon import Muon
 def options(folder, **more):
     return argparse.Namespace(**{"program": "python -m training.test", "steps": 150, "learning_rate": 0.15, "batch": 64,
                                  "crop": 32, "run_folder": folder, "resume": False, "save_every": 40, "accumulate": 1,
-                                 "compile": False, "device": "cpu", "precision": "float32", "seed": 0} | more)
+                                 "compile": False, "recipe": None, "smoke": False, "optimizer": "adam", "schedule": "cosine",
+                                 "device": "cpu", "precision": "float32", "seed": 0} | more)
 
 
 def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
@@ -185,7 +186,8 @@ def adversaries(folder, on_step=lambda i, loss: loss):
     def train(resume=False, **more):
         run = loop.Run(options(folder, steps=20, batch=8, save_every=4, resume=resume, **more))
         return run.train(draw, [loop.Phase(generator_step, torch.optim.Adam(g.parameters(), 0.05), lambda i: 1.0),
-                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02), loop.staircase)],
+                                loop.Phase(discriminator_step, torch.optim.Adam(d.parameters(), 0.02),
+                                           lambda i: 0.8 ** (i // 5))],
                          {"g": g, "d": d}, log_every=10)
     return g, d, seen_by_d, train
 
@@ -373,6 +375,6 @@ def test_a_device_that_is_not_here(tmp_path):
 
 
 def test_schedules():
-    assert loop.staircase(1999) == 1 and loop.staircase(2000) == 0.8 and loop.staircase(4000) == pytest.approx(0.64)
+    assert loop.staircase(1999, 1) == 1 and loop.staircase(2000, 1) == 0.8 and loop.staircase(4000, 1) == pytest.approx(0.64)
     assert loop.cosine(0, 1000) == pytest.approx(0.01) and loop.cosine(500, 1000) == pytest.approx(0.505)
     assert loop.cosine(1000, 1000) == pytest.approx(0.01)

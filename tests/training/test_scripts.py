@@ -57,18 +57,18 @@ def test_the_headers_command_makes_the_network_again_and_so_does_a_killed_run(na
     assert_same(file, again)
 
     learn, calls = loop.Run._learn, []
+    # distill's second is in its second stage, cyclegan's between its two optimisers, after a saving
+    deaths = {"distill": (3, 7), "cyclegan": (3, 9)}.get(name, (3,))
 
     def killed(*arguments):
         calls.append(1)
-        if len(calls) in (3, 7):  # distill: in the first stage, then in the second
+        if len(calls) in deaths:
             raise KeyboardInterrupt
         return learn(*arguments)
     monkeypatch.setattr(loop.Run, "_learn", killed)
     target, resumed = output(name, tmp_path / "killed")
     arguments = (*words, "--run-folder", tmp_path / "3", "-o", target, "--resume")
-    with pytest.raises(KeyboardInterrupt):
-        script(name, *arguments)
-    if name == "distill":
+    for _ in deaths:
         with pytest.raises(KeyboardInterrupt):
             script(name, *arguments)
     script(name, *arguments)

@@ -1,0 +1,13 @@
+"""What a training step costs beside the training: measured in a training of seconds."""
+
+from benchmarks import training
+from tests.conftest import EXAMPLES
+
+
+def test_shares_of_a_step():
+    found, (wall, processor, crops) = training.shares(EXAMPLES / "photos", 9, 1, "--crop", 32, "--batch", 2, "--save-every", 4)
+    assert found.keys() == training.SHARES.keys()
+    assert 0 < crops < processor and wall > 0
+    in_memory, in_files = (found[f"crops of pictures in {place}"][1] for place in ("memory", "files"))
+    assert 0 < in_memory < in_files  # what is read again and again costs more
+    assert found["log and checkpoints"][1] > 0  # a saving every four steps is seen
