@@ -7,6 +7,7 @@ import torchvision
 
 from style_transfer import networks
 from style_transfer.networks.blocks import InstanceNorm, reflection_pad
+from style_transfer.networks.cyclegan import Generator
 from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.multimodal import Multimodal
@@ -203,11 +204,11 @@ def test_the_luminance_block_sees_luminance_alone():
 
 def test_the_table_of_architectures_finds_every_network_and_refuses_others():
     built = {"vgg": VGG((1,), (2,)), "decoder": Decoder(1, (1,), (2,)), "johnson": Johnson(2, 1),
-             "multimodal": Multimodal((1, 1, 1))}
+             "multimodal": Multimodal((1, 1, 1)), "cyclegan": Generator(2, 1)}
     assert {key: networks.of(network)[0] for key, network in built.items()} == {key: key for key in networks.ARCHITECTURES}
-    assert networks.FIXED == ("johnson", "multimodal")
+    assert networks.FIXED == ("johnson", "multimodal", "cyclegan")
     picture = torch.rand(1, 3, 64, 64)
-    for key in ("johnson", "multimodal"):
+    for key in networks.FIXED:
         _, architecture = networks.of(built[key])
         pictures = built[key](picture[:, :, ::architecture.reductions[0], ::architecture.reductions[0]])
         pictures = pictures if isinstance(pictures, list) else [pictures]

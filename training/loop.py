@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, send_to_device
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
@@ -301,6 +302,7 @@ class Run:
         for path in states:
             self._saved(path)
         device.use_precision(self.precision)
+        AcceleratorState._reset_state()  # of a run before this one in the same process, maybe in another precision
         self.accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[self.precision],
                                        log_with="tensorboard", project_dir=self.folder)
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process

@@ -378,3 +378,9 @@ def test_schedules():
     assert loop.staircase(1999, 1) == 1 and loop.staircase(2000, 1) == 0.8 and loop.staircase(4000, 1) == pytest.approx(0.64)
     assert loop.cosine(0, 1000) == pytest.approx(0.01) and loop.cosine(500, 1000) == pytest.approx(0.505)
     assert loop.cosine(1000, 1000) == pytest.approx(0.01)
+
+
+def test_one_process_trains_in_one_precision_and_then_in_another(tmp_path):
+    for precision in ("bfloat16", "float32", "bfloat16"):
+        run = loop.Run(options(tmp_path / f"{len(list(tmp_path.iterdir()))}", precision=precision))
+        assert run.accelerator.mixed_precision == loop.PRECISIONS[precision]
