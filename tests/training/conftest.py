@@ -53,10 +53,15 @@ def compact_teacher(tmp_path_factory):
     return compact_file(tmp_path_factory.mktemp("teachers") / "compact.safetensors")
 
 
+@pytest.fixture(autouse=True)
+def precision(monkeypatch):
+    """As in a new process: a training chooses the precision for all that comes after it."""
+    monkeypatch.setattr(device, "_chosen", None)
+
+
 @pytest.fixture
 def script(monkeypatch):
     """script(name, *arguments): a training script from its command line to its end, in this process."""
-    monkeypatch.setattr(device, "_chosen", None)
     monkeypatch.setattr("training.adain.VALIDATION", (4, 64))  # seconds, not minutes
 
     def call(name, *arguments):

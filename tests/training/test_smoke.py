@@ -32,5 +32,5 @@ def test_what_every_smoke_run_makes_paints_in_the_app(script, tmp_path, monkeypa
         for method in ("adain", "wct"):
             path = client.predict(content, style, method=method, size=128, api_name="/arbitrary")[0]
             assert max(images.load(path).shape[2:]) == 128, method
-        path = client.predict(content, style, size=128, iterations=2, api_name="/gatys")[0]
+        path = client.predict(content, style, size=128, iterations=10, api_name="/gatys")[0]
         assert max(images.load(path).shape[2:]) == 128
