@@ -123,7 +123,7 @@ def test_two_processes_learn_as_one(name, script, folder, tmp_path):
     begun, one, two = (weights(tmp_path / run / "out/waves.safetensors") for run in ("begun", "one", "two"))
     kernels = [n for n, w in one.items() if w.ndim > 1 and not n.startswith(("enhance", "refine"))]
     apart, learnt = (sum(float((one[n] - other[n]).square().sum()) for n in kernels) ** 0.5 for other in (two, begun))
-    assert apart < 0.3 * learnt
+    assert apart < 0.5 * learnt  # Muon enlarges what rounding makes of small gradients; wrong ones end at 0.9
 
 
 UDNIE, ENCODER = checkpoints.FOLDER / "udnie.safetensors", checkpoints.FOLDER / "encoder.safetensors"
