@@ -114,9 +114,9 @@ def main():
     def papers_step(_, pictures, rng):
         content, style = pictures
         with torch.no_grad():
-            of_content, of_style = encoder(content, layers), style_statistics(encoder(style, PAPER_LAYERS), PAPER_LAYERS)
-        target, output = stylize(of_content, encoder(style, layers))
-        of_output = encoder(output, PAPER_LAYERS)
+            of_content, of_style = encoder(content, layers), encoder(style, PAPER_LAYERS)
+        target, output = stylize(of_content, of_style)
+        of_output, of_style = encoder(output, PAPER_LAYERS), style_statistics(of_style, PAPER_LAYERS)
         found = {"content": losses.feature_reconstruction(of_output, {n: t.detach() for n, t in target.items()}),
                  "style": losses.moment_reconstruction(of_output, of_style)}
         return {"total": found["content"] + a.style_weight * found["style"], **found}

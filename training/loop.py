@@ -296,11 +296,12 @@ class Run:
         if other.get("state") == "running" and other["host"] == socket.gethostname() and other["pid"] != os.getpid():
             raise InputError(f"{self.folder} holds a run that process {other['pid']} is still at: wait for its end, stop "
                              "it, or name another by --run-folder.")
-        self.precision = options.precision or (read_state(states[0])["precision"] if states
+        states = {path: read_state(path) for path in states}
+        self.precision = options.precision or (next(iter(states.values()))["precision"] if states
                                                else str(device.precision(where)).removeprefix("torch."))
         self.config = {name: _words(name, value) for name, value in (vars(options) | {"precision": self.precision}).items()}
-        for path in states:
-            self._saved(path)
+        for path, state in states.items():
+            self._check(path, state)
         device.use_precision(self.precision)
         AcceleratorState._reset_state()  # of a run before this one in the same process, maybe in another precision
         self.accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[self.precision],
@@ -326,15 +327,13 @@ class Run:
         words = (word for name, words in self.config.items() if name not in ("program", "resume") for word in words)
         return f"{self.options.program} {shlex.join(words)}"
 
-    def _saved(self, path):
-        """The state to go on from. Raises InputError where it was saved by a run with other options, and names them."""
-        state = read_state(path)
+    def _check(self, path, state):
+        """Raise InputError where a state was saved by a run with other options, and name them."""
         changed = [f"{' '.join(before) or 'nothing'} and not {' '.join(now) or 'nothing'}" for name, now in self.config.items()
                    if name not in FREE and (before := state["config"].get(name, [])) != now]
         if changed:
             raise InputError(f"{path} was begun with other options ({', '.join(changed)}): give those, or name another "
                              "--run-folder.")
-        return state
 
     def pictures(self, sources, held_out, **options):
         """`Pictures` of their sources: those to train on, and some that are held out by the run's seed to validate with."""
@@ -422,7 +421,8 @@ class Run:
 
     def _resume(self, path, modules, phases, local):
         """Load a stage's state into what it is of, and return what was reached. Raises InputError where it does not fit."""
-        state = self._saved(path)
+        state = read_state(path)
+        self._check(path, state)
         if local and len(state["local"]) != self.world_size:
             raise InputError(f"{path} was saved by {len(state['local'])} process(es), each with {', '.join(local)} of its own: "
                              f"go on with as many, not {self.world_size}.")

@@ -38,7 +38,7 @@ from style_transfer.errors import InputError, StyleTransferError
 from training import loop
 from training.styles import TILE
 
-STYLE = TILE.parents[1] / "styles" / "swirls.jpg"
+STYLE = loop.EXAMPLES / "styles" / "swirls.jpg"
 OWN = ("--run-folder", "--output", "--resume")  # options that the sweep gives to every run
 FINISHED = "finished.txt"  # in a run's folder, once it is: the options that it ran with
 LONGEST = 400  # characters of a sentence

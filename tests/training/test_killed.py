@@ -21,7 +21,8 @@ from training import loop, records
 
 KILLS = int(os.environ.get("KILLS", 3))
 PHOTOS = EXAMPLES / "photos"
-SCRIPTS = {"johnson": ("--photos", PHOTOS), "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}
+SCRIPTS = {"johnson": ("--photos", PHOTOS), "multimodal": ("--photos", PHOTOS),
+           "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}
 STEPS = 8 * KILLS  # so that a life comes to some savings before its kill
 # A server that has imported what a script needs, and forks: each life begins at once.
 SERVER = multiprocessing.get_context("forkserver")

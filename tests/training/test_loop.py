@@ -17,6 +17,7 @@ from torch._dynamo.utils import counters
 from torch._inductor import config
 
 from style_transfer.errors import InputError, StyleTransferError
+from tests.training.several import Buffer
 from training import loop, records
 from training.muon import Muon
 
@@ -118,19 +119,6 @@ def test_a_run_that_was_stopped_goes_on_exactly(tmp_path):
         second()
     second(resume=True)
     assert torch.equal(again.weight, module.weight) and torch.equal(again.bias, module.bias)
-
-
-class Buffer:
-    """What each process has of its own: a list of numbers."""
-
-    def __init__(self):
-        self.kept = []
-
-    def state_dict(self):
-        return {"kept": self.kept}
-
-    def load_state_dict(self, state):
-        self.kept = state["kept"]
 
 
 def test_what_a_process_has_of_its_own_goes_on_too_but_not_in_another_number_of_processes(tmp_path):
