@@ -43,7 +43,7 @@ def finish(content, image, preserve_color="off", color_strength=1.0, texture_str
     if color_strength == texture_strength == 1:
         return image
     maps, out = recolored(content, image), torch.empty_like(image, memory_format=torch.contiguous_format)
-    for part in guided.rows(out):
+    for part in guided.rows(*out.shape[2:]):
         c, s, r = content[:, :, part], image[:, :, part], guided.apply(maps, content, part)
         out[:, :, part] = (c + color_strength * (r - c) + texture_strength * (s - r)).clamp_(0, 1)
     return out
@@ -92,7 +92,7 @@ def keep_content_colors(content, stylized):
     chroma is scaled down, so that luminance and hue stay what they are.
     """
     out = torch.empty_like(stylized, memory_format=torch.contiguous_format)
-    for part in guided.rows(out):
+    for part in guided.rows(*out.shape[2:]):
         out[:, :, part] = _keep_chroma(content[:, :, part], stylized[:, :, part])
     return out
 
@@ -113,6 +113,6 @@ def match_color(content, stylized):
     """
     affine = wct(statistics(stylized), statistics(content))
     out = torch.empty_like(stylized, memory_format=torch.contiguous_format)
-    for part in guided.rows(out):
+    for part in guided.rows(*out.shape[2:]):
         out[:, :, part] = apply(affine, stylized[:, :, part]).clamp_(0, 1)
     return out

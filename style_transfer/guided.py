@@ -23,10 +23,10 @@ class Coefficients(NamedTuple):
     b: torch.Tensor
 
 
-def rows(image):
-    """Slices of about BLOCK pixels each that together are all rows of [..., H, W]."""
-    step = max(1, BLOCK // image.shape[-1])
-    return [slice(top, min(top + step, image.shape[-2])) for top in range(0, image.shape[-2], step)]
+def rows(height, width):
+    """Slices of about BLOCK pixels each that together are all rows of a picture."""
+    step = max(1, BLOCK // width)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def shrink(image, size):
@@ -122,7 +122,7 @@ def enlarge(painting, content):
     small = shrink(content, painting.shape[2:])
     a = coefficients(thumbnail(small, SMALL), thumbnail(painting, SMALL), RADIUS, EPSILON).a
     out = torch.empty_like(content, memory_format=torch.contiguous_format)
-    for part in rows(out):
+    for part in rows(height, width):
         detail = content[:, :, part] - stretch(small, height, width, part, cubic=True)
         image = stretch(painting, height, width, part, cubic=True)
         out[:, :, part] = image.add_(_product(a, detail, height, part)).clamp_(0, 1)
