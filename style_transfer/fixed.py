@@ -90,7 +90,8 @@ def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, s
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
     """
     device = devices.pick(device)
-    check(OPTIONS, strength=strength, size=size, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength)
+    check(OPTIONS, strength=strength, size=size, stroke=stroke, color_strength=color_strength,
+          texture_strength=texture_strength)
     color.check_mode(preserve_color)
     several = list(style) if isinstance(style, (list, tuple)) else [style]
     if not several or masks is None and len(several) > 1:
@@ -103,7 +104,8 @@ def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, s
     def paint(image):
         if masks is None:
             return outputs(image, several[0], device=device)[-1]
-        return regions.compose(regions.of_content(masks, image), image, lambda k: outputs(image, several[k], device=device)[-1])
+        shares = regions.of_content(masks, image)
+        return regions.compose(shares, image, lambda k: outputs(image, several[k], device=device)[-1])
 
     image = strokes.paint(content, stroke, paint, max(_network(name, device)[1].smallest for name in several))
     if masks is not None:

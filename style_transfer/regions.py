@@ -28,7 +28,8 @@ def check(masks, count, what="mask", some=False):
 
 
 def _resized(mask, size):
-    return F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1) if mask.shape[2:] != size else mask.clamp(0, 1)
+    mask = mask if mask.shape[2:] == size else F.interpolate(mask, size, mode="bilinear", antialias=True)
+    return mask.clamp(0, 1)
 
 
 def of_content(masks, image):

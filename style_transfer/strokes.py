@@ -1,4 +1,4 @@
-"""How large the strokes are, apart from the size of the result: the one size at which a network paints, the other that is asked."""
+"""How large the strokes are, apart from the size of the result: at what size a network paints for it."""
 
 from . import guided, images
 from .options import Option

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from . import device as devices
 from .networks.blocks import Conv, InstanceNorm, ResidualBlock, Up
 
 GRID = 16  # pixels: every tile begins on a multiple of it, so that four poolings fall on the same pixels as in the whole
-TILE = 1 << 20  # pixels up to which a picture is one tile; on two cores larger ones cost more time a pixel, not less
+TILE = 1 << 20  # pixels up to which a picture is one tile; larger tiles cost more time a pixel, not less
 VALUES = 24 << 19  # numbers in a feature map of the rows that a network is run on at a time, layer by layer
 KEPT = 1e9  # bytes of features that are kept from the first pass for the second; more are computed again
 
@@ -30,7 +29,8 @@ class Box(NamedTuple):
     def grown(self, by, height, width, grid=GRID):
         """The box with so many pixels more around it, on the grid, within a picture of height x width."""
         by = by + -by % grid
-        return Box(max(self.top - by, 0), max(self.left - by, 0), min(self.bottom + by, height), min(self.right + by, width))
+        return Box(max(self.top - by, 0), max(self.left - by, 0), min(self.bottom + by, height),
+                   min(self.right + by, width))
 
     def cut(self, x, origin=(0, 0), stride=1):
         """The box's part of [N, C, H, W], a view; origin: where x begins, stride: pixels of the picture that one of x covers."""
