@@ -73,7 +73,8 @@ def outputs(content, style, *, size=None, device=None):
                          f"{architecture.smallest} pixels.")
     pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(device))]
     if not all(image.sum().isfinite() for image in pictures):
-        raise CheckpointError(f"The network of {weights.find(style).stem} gave values that are not numbers: fetch or train it again.")
+        raise CheckpointError(f"The network of {weights.find(style).stem} gave values that are not numbers: fetch or train it "
+                              "again.")
     return [image.clamp_(0, 1).contiguous() for image in pictures]
 
 
