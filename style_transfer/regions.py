@@ -3,8 +3,35 @@
 import torch
 import torch.nn.functional as F
 
-from . import tiles
+from . import images, tiles
 from .errors import InputError
+from .networks.blocks import luminance
+
+# Of one picture that says where all styles go, the first style's first. Black is where the photograph stays.
+COLORS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "magenta": (1, 0, 1), "cyan": (0, 1, 1)}
+
+
+def load(sources, count):
+    """Masks from pictures: one for each of `count` styles, white where it goes, or a single one with a colour for each.
+
+    sources: as `images.load` takes them. In a single picture each pixel goes to the nearest of black and the first `count` of
+    COLORS; in the others grey is a soft edge, and what is transparent counts as black. Returns [[1, 1, H, W], ...].
+    """
+    if count > 1 and len(sources) == 1:
+        if count > len(COLORS):
+            raise InputError(f"One picture has colours for {len(COLORS)} styles at most: give a mask for each style.")
+        picture = images.load(sources[0])
+        colors = torch.tensor([(0, 0, 0), *COLORS.values()][:count + 1], dtype=picture.dtype)
+        nearest = (picture - colors[..., None, None]).square().sum(1).argmin(0)
+        found = [(nearest == k)[None, None].float() for k in range(1, count + 1)]
+        if missing := [color for color, mask in zip(COLORS, found) if not mask.any()]:
+            raise InputError(f"There is no {' and no '.join(missing)} in the picture of the regions: paint the places of the "
+                             f"styles, in their order, in {', '.join(list(COLORS)[:count])}.")
+        return found
+    if len(sources) != count:
+        raise InputError(f"There must be a mask for each style, {count}, or one picture with a colour for each, "
+                         f"not {len(sources)}.")
+    return [luminance(picture) if alpha is None else luminance(picture) * alpha for picture, alpha in map(images.read, sources)]
 
 
 def check(masks, count, what="mask", some=False):

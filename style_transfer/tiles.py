@@ -33,7 +33,7 @@ class Box(NamedTuple):
                    min(self.right + by, width))
 
     def cut(self, x, origin=(0, 0), stride=1):
-        """The box's part of x [N, C, H, W], a view; origin: where x begins, stride: how many pixels of the picture one of x is."""
+        """The box's part of x [N, C, H, W], a view; origin: where x begins, stride: pixels of the picture in one of x."""
         top, left, bottom, right = self
         return x[:, :, (top - origin[0]) // stride:(bottom - origin[0]) // stride,
                  (left - origin[1]) // stride:(right - origin[1]) // stride]
