@@ -430,5 +430,5 @@ def _fill(picture, alpha):
     _fill(colours, weights)
     for part in rows(height, width):
         block, kept = picture[:, :, part], alpha[:, :, part] > 0
-        block.copy_(torch.where(kept, block, stretch(colours, height, width, part)))
+        block.copy_(torch.where(kept, block, stretch(colours, 2 * half.shape[2], 2 * half.shape[3], part)[..., :width]))
     return picture
