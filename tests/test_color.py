@@ -207,7 +207,6 @@ def test_colours_alone_keep_the_photographs_texture():
     content, recoloured, image = painted()
     result = color.finish(content, image, "off", 1.0, 0.0)
     assert agreement(slopes(result), slopes(image)) < 0.5 < 0.9 < agreement(slopes(result), slopes(content))
-    assert agreement(slopes(result), slopes(recoloured)) > 0.97
     assert (result - recoloured).abs().mean() < 0.25 * (content - recoloured).abs().mean()
     for got, wanted, before in zip(statistics(result), statistics(recoloured), statistics(content), strict=True):
         assert np.abs(got - wanted).max() < 0.5 * np.abs(before - wanted).max()
