@@ -178,7 +178,8 @@ def smooth(seed, h, w, cells):
 def painted(h=120, w=160):
     """(photograph, painting): its forms in other colours, local ones too, below strokes of its own."""
     content = (0.7 * smooth(20, h, w, 8) + 0.2 * smooth(21, h, w, 60) + 0.05).clamp(0, 1)
-    recoloured = (0.25 + 0.5 * content.flip(1) + 0.15 * (smooth(22, h, w, 3) - 0.5)).clamp(0, 1)
+    factor, shift = (torch.tensor(x).view(1, 3, 1, 1) for x in ((0.7, 0.5, 0.3), (0.05, 0.2, 0.5)))
+    recoloured = (factor * content + shift + 0.2 * (smooth(22, h, w, 3) - 0.5)).clamp(0, 1)
     strokes = 0.25 * torch.sin(torch.arange(w) * 1.3 + torch.arange(h)[:, None] * 0.4)
     return content, recoloured, (recoloured + strokes).clamp(0, 1)
 
@@ -207,9 +208,10 @@ def test_colours_alone_keep_the_photographs_texture():
     content, recoloured, image = painted()
     result = color.finish(content, image, "off", 1.0, 0.0)
     assert agreement(slopes(result), slopes(image)) < 0.5 < 0.9 < agreement(slopes(result), slopes(content))
-    assert (result - recoloured).abs().mean() < 0.25 * (content - recoloured).abs().mean()
-    for got, wanted, before in zip(statistics(result), statistics(recoloured), statistics(content), strict=True):
-        assert np.abs(got - wanted).max() < 0.5 * np.abs(before - wanted).max()
+    assert (result - recoloured).abs().mean() < 0.4 * (content - recoloured).abs().mean()
+    # In the covariance, the painting's strokes are a part of its colours' spread.
+    for got, wanted, before, most in zip(*map(statistics, (result, recoloured, content)), (0.05, 0.4), strict=True):
+        assert np.abs(got - wanted).max() < most * np.abs(before - wanted).max()
 
 
 def test_texture_alone_keeps_the_photographs_colours():
