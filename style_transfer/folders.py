@@ -201,23 +201,35 @@ def paint_one(job, place, work, advance):
 
 
 class _Seats:
-    """A number of seats, of which each thread takes as many as it needs and waits until so many are free."""
+    """A number of seats, of which each thread takes as many as it needs and waits until so many are free.
+
+    Made of queues because `_end` may come at any step: between two steps in Python, a lock would be lost with its thread.
+    """
 
     def __init__(self, number):
-        self.free, self.changed = number, threading.Condition()
+        self.turn, self.free = queue.SimpleQueue(), queue.SimpleQueue()
+        self.turn.put(None)
+        for _ in range(number):
+            self.free.put(None)
 
     @contextlib.contextmanager
     def taken(self, number):
-        with self.changed:
-            while self.free < number:
-                self.changed.wait(0.5)  # `_end` reaches no thread that waits without a limit
-            self.free -= number
+        _wait(self.turn)  # one thread at a time, or several would wait for each other's seats
+        for _ in range(number):
+            _wait(self.free)
+        self.turn.put(None)
         try:
             yield
         finally:
-            with self.changed:
-                self.free += number
-                self.changed.notify_all()
+            for _ in range(number):
+                self.free.put(None)
+
+
+def _wait(tokens):
+    """Take one of a queue."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return tokens.get(timeout=0.5)  # without a limit, `_end` would not reach the thread
 
 
 def paint(folder, jobs, work, advance=lambda number, message="": None, together=None, size=None, device=None):
@@ -246,7 +258,7 @@ def paint(folder, jobs, work, advance=lambda number, message="": None, together=
 
     def run():
         torch.set_num_threads(least)  # of this thread's operations
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(queue.Empty, SystemExit):  # the latter from `_end`
             while True:
                 number, error = waiting.get_nowait(), None
                 try:
@@ -259,7 +271,7 @@ def paint(folder, jobs, work, advance=lambda number, message="": None, together=
                 done.put(Result(number, error))
 
     with scratch(folder) as place:
-        threads = [threading.Thread(target=run) for _ in range(together)]
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(together)]  # nobody has to press Ctrl-C thrice
         try:
             for thread in threads:
                 thread.start()
@@ -269,17 +281,19 @@ def paint(folder, jobs, work, advance=lambda number, message="": None, together=
                     raise result
                 yield result
         except BaseException:
-            for thread in threads:
-                _end(thread)
+            _end(threads)
             raise
         finally:  # `scratch` ends when no thread writes any more
             for thread in threads:
-                if thread.ident:
+                if thread.is_alive():
                     thread.join()
             torch.set_num_threads(before)  # it is the next new thread's, too
 
 
-def _end(thread):
-    """Raise SystemExit in a thread, at its next step in Python."""
-    if thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+def _end(threads):
+    """Raise SystemExit in threads, at their next step in Python, and wait for their end."""
+    while left := [thread for thread in threads if thread.is_alive()]:
+        for thread in left:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        for thread in left:
+            thread.join(5)  # and once more, where a destructor has swallowed it

@@ -131,7 +131,8 @@ def test_what_workers_say_and_what_kills_them(monkeypatch):
             return 1 - picture
         return work
 
-    found = sorted(cluster.paint(Path("in"), [folders.Job(path, path, path.name) for path in paths], prepare, "local", None, "float32"))
+    jobs = [folders.Job(path, path, path.name) for path in paths]
+    found = sorted(cluster.paint(Path("in"), jobs, prepare, "local", None, "float32"))
     assert [result.job for result in found] == list(range(8))
     for job, error, messages in found:
         if job == 3:
