@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, gatys, hub, images
+from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -64,7 +64,7 @@ Precision = Annotated[str | None, typer.Option(help=f"{', '.join(devices.PRECISI
 Ray = Annotated[str | None, typer.Option(metavar="local|auto|HOST:PORT", callback=cluster.check, help=(
     "Paint a folder on all cores or GPUs of a Ray cluster: this machine (local), or the cluster that it belongs to. "
     f"Needs {cluster.INSTALL}; {cluster.SHARED}.").replace("[", r"\["))]
-Size, PreserveColor = _declared(images.SIZE), _declared(fixed.OPTIONS["preserve_color"])
+Jobs, Size, PreserveColor = _declared(folders.JOBS), _declared(images.SIZE), _declared(fixed.OPTIONS["preserve_color"])
 Alpha, Strength = _declared(arbitrary.OPTIONS["alpha"]), _declared(fixed.OPTIONS["strength"])
 Gatys, DEFAULTS = SimpleNamespace(**{name: _declared(option) for name, option in gatys.OPTIONS.items()}), gatys.DEFAULTS
 
@@ -79,47 +79,18 @@ def _numbers(text, kind=float):
         raise InputError(f"{text!r} cannot be read: write {example}.") from None
 
 
-def _jobs(content, output, styles=(), overwrite=False, ray=None):
-    """Pairs of content file and result file, all checked, without the results that a folder has already.
-
-    Folders of results are made. Raises InputError where an original would be overwritten, or two results have one name.
-    """
-    if not os.path.exists(content):
-        raise InputError(f"There is no file or folder {content}: check its name.")
-    if ray and not content.is_dir():
+def _todo(content, output, styles=(), overwrite=False, ray=None, jobs=None):
+    """What is to be painted, a `folders.Todo`; what is left out is said. Ends the program where there is nothing to do."""
+    if ray and jobs:
+        raise InputError("--jobs is for this process, and --ray paints on all cores of its cluster: leave one of them away.")
+    if ray and os.path.exists(content) and not content.is_dir():
         raise InputError(f"--ray is for many pictures, and {content} is one: name a folder, or leave --ray away.")
-    if content.is_dir():
-        files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
-        if not files:
-            raise InputError(f"There is no file in the folder {content}: name one with photographs.")
-        if not output.is_dir() and (output.exists() or output.suffix.lower() in images.SUFFIXES):
-            raise InputError(f"{output} is a file, and {content} a folder: name a folder for the results.")
-        if output.is_dir() and output.samefile(content) and not overwrite:  # the next time, results would be photographs
-            raise InputError(f"{output} is the folder of the photographs: name another one for the results, or --overwrite.")
-        stems = Counter(p.stem.casefold() for p in files)  # a.jpg and a.png become a.jpg.png and a.png.png
-        jobs = [(p, output / f"{p.stem if stems[p.stem.casefold()] == 1 else p.name}.png") for p in files]
-    else:
-        jobs = [(content, output / f"{content.stem}.png" if output.is_dir() else output)]
-    names = Counter(str(target).casefold() for _, target in jobs)
-    if clash := [source.name for source, target in jobs if names[str(target).casefold()] > 1]:
-        raise InputError(f"The results of {', '.join(clash)} would have one name: rename one of them.")
-    originals = {os.path.realpath(path) for path in (*styles, *(source for source, _ in jobs))}
-    for _, target in jobs:
-        if os.path.realpath(target) in originals and not overwrite:
-            raise InputError(f"{target} is one of the originals: name another output, or --overwrite it.")
-        if target.suffix.lower() in images.SUFFIXES:
-            with contextlib.suppress(OSError):  # of which the next line speaks
-                target.parent.mkdir(parents=True, exist_ok=True)
-        images.output_format(target)
-    if output.is_dir() and not overwrite:
-        left = [(source, target) for source, target in jobs if not target.exists()]
-        if len(left) < len(jobs):
-            console.print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are in {output} already and are kept: --overwrite "
-                          "paints them anew.")
-        jobs = left
-    if not jobs:
+    todo = folders.find(content, output, styles, overwrite)
+    for note in todo.notes:
+        console.print(note)
+    if not todo.jobs:
         raise typer.Exit
-    return jobs
+    return todo
 
 
 def _progress(unit):
@@ -127,45 +98,37 @@ def _progress(unit):
                     TimeRemainingColumn(), console=console)
 
 
-def _here(jobs, work, progress, task):
-    """Run work(content, advance) for every job and save its picture; yields a `cluster.Result` for each."""
-    def advance(message=""):
-        progress.advance(task)
-        if message:
-            console.print(message, style="yellow")
-
-    for number, (content, output) in enumerate(jobs):
-        progress.update(task, description=content.name)
-        error = None
-        try:
-            images.save(work(images.load(content), advance), output)
-        except StyleTransferError as problem:
-            error = problem
-        yield cluster.Result(number, error)
-
-
-def _each(jobs, prepare, device, precision, ray, unit="pictures", total=1):
+def _each(todo, prepare, device, precision, ray, jobs=None, size=None, unit="pictures", total=1):
     """Paint every job, here or on a Ray cluster; in a folder one bad file does not stop the others.
 
-    prepare(device) -> work(content, advance) -> image, with total calls of advance(message or nothing) a picture.
+    prepare(device) -> work(content, advance) -> image, with total calls of advance(message or nothing) a picture, for
+    several pictures at once in threads. size: long side of the results, None for the contents'.
     """
-    failures, work = 0, prepare(device)  # for a cluster too, so that what is wrong with it is told at once
+    folder, paths, _ = todo
+    failures, steps, work = 0, Counter(), prepare(device)  # for a cluster too, so that what is wrong with it is told at once
     with _progress(unit) as progress:
-        task = progress.add_task("Ray" if ray else "", total=total * len(jobs))
-        results = (cluster.paint(jobs, prepare, ray, device, precision, 1 if total > 1 else cluster.TOGETHER) if ray else
-                   _here(jobs, work, progress, task))
+        task = progress.add_task("Ray" if ray else paths[0].name, total=total * len(paths))
+
+        def advance(number, message=""):
+            steps[number] += 1
+            progress.advance(task)
+            if message:
+                console.print(f"{paths[number].name}: {message}", style="yellow")
+
+        results = (cluster.paint(folder, paths, prepare, ray, device, precision, 1 if total > 1 else cluster.TOGETHER) if ray
+                   else folders.paint(folder, paths, work, advance, jobs, size, device))
         with contextlib.closing(results):
-            for count, (number, error, messages) in enumerate(results, 1):
+            for number, error, messages in results:
                 for message in messages:
-                    console.print(f"{jobs[number][0].name}: {message}", style="yellow")
+                    console.print(f"{paths[number].name}: {message}", style="yellow")
                 if error:
-                    if len(jobs) == 1:
+                    if len(paths) == 1:
                         raise error
                     failures += 1
-                    console.print(f"{jobs[number][0].name}: {error}", style="red")
-                progress.update(task, description=jobs[number][0].name, completed=count * total)
+                    console.print(f"{paths[number].name}: {error}", style="red")
+                progress.update(task, description=paths[number].name, advance=total - steps[number])
     if failures:
-        raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
+        raise StyleTransferError(f"{failures} of {len(paths)} pictures could not be stylised.")
 
 
 def _fetch_backbone(name, layers):
@@ -187,14 +150,14 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                   variation: Gatys.variation = DEFAULTS["variation"], init: Gatys.init = DEFAULTS["init"],
                   optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
                   preserve_color: PreserveColor = "off", seed: Gatys.seed = DEFAULTS["seed"], overwrite: Overwrite = False,
-                  ray: Ray = None, device: Device = None, precision: Precision = None):
+                  jobs: Jobs = None, ray: Ray = None, device: Device = None, precision: Precision = None):
     """Optimise the picture itself (Gatys et al. 2016): the most beautiful and the slowest."""
     layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
               for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
     terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
     numbers, pictures = _numbers(weights), [images.load(p) for p in styles]
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite, ray)
+    todo = _todo(content, output, styles, overwrite, ray, jobs)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
@@ -208,21 +171,21 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
             return step.image
         return work
 
-    _each(jobs, prepare, device, precision, ray, "iterations", iterations)
+    _each(todo, prepare, device, precision, ray, jobs, size, "iterations", iterations)
 
 
-def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, levels=arbitrary.WCT_LEVELS, decoder=None):
+def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, jobs, ray,
+               device, precision, levels=arbitrary.WCT_LEVELS, decoder=None):
     numbers, pictures = _numbers(weights), [images.load(p, style_size) for p in styles]
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite, ray)
+    todo = _todo(content, output, styles, overwrite, ray, jobs)
 
     def prepare(device):
         encoded = [arbitrary.encode(picture, method, device, decoder) for picture in pictures]
         return lambda picture, advance: arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size,
                                                           levels=levels, decoder=decoder, device=device)
 
-    _each(jobs, prepare, device, precision, ray)
+    _each(todo, prepare, device, precision, ray, jobs, size)
 
 
 @app.command("adain")
@@ -230,10 +193,11 @@ def adain_command(content: Content, styles: Styles, output: Output, weights: Wei
                   size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = "off",
                   decoder: Annotated[str | None, typer.Option(
                       help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None,
-                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
+                  overwrite: Overwrite = False, jobs: Jobs = None, ray: Ray = None, device: Device = None,
+                  precision: Precision = None):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
-    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, decoder=decoder)
+    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, jobs, ray,
+               device, precision, decoder=decoder)
 
 
 @app.command("wct")
@@ -241,25 +205,26 @@ def wct_command(content: Content, styles: Styles, output: Output, weights: Weigh
                 alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512,
                 levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
                                   ] = ",".join(map(str, arbitrary.WCT_LEVELS)),
-                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, ray: Ray = None, device: Device = None,
-                precision: Precision = None):
+                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, jobs: Jobs = None,
+                ray: Ray = None, device: Device = None, precision: Precision = None):
     """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
-    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, levels=_numbers(levels, int))
+    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, jobs, ray,
+               device, precision, levels=_numbers(levels, int))
 
 
 @app.command("fixed")
 def fixed_command(content: Content, output: Output,
                   style: Annotated[str, typer.Option(help="A name that `weights list` gives, or a weight file.")],
                   strength: Strength = 1.0, size: Size = None, preserve_color: PreserveColor = "off",
-                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
+                  overwrite: Overwrite = False, jobs: Jobs = None, ray: Ray = None, device: Device = None,
+                  precision: Precision = None):
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
-    network, jobs = sources.find(style), _jobs(content, output, (), overwrite, ray)
+    network, todo = sources.find(style), _todo(content, output, (), overwrite, ray, jobs)
 
     def prepare(device):
         return lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device)
 
-    _each(jobs, prepare, device, precision, ray)
+    _each(todo, prepare, device, precision, ray, jobs, size)
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")
