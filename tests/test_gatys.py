@@ -8,6 +8,7 @@ import torch
 import style_transfer as st
 from style_transfer import backbones, gatys
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
+from style_transfer.objective import MARGIN, Features, Objective, pad
 from tests.test_arbitrary import style_distance
 
 
@@ -64,9 +65,9 @@ def test_the_ratio_does_not_depend_on_the_number_of_pixels(photo, painting):
 
     def proportion(repeats):
         image, content, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
-        styles = [gatys.Target(network(style, gatys.STYLE_LAYERS), 1.0)]
-        losses = gatys._objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(gatys._pad(image))
-        return float(losses["content"] / losses["style"])
+        styles = [gatys.Target(Features(network, [style]), 1.0)]
+        losses = Objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(pad(image))
+        return losses["content"] / losses["style"]
     assert 0.6 < proportion(2) / proportion(1) < 1.7  # sums over pixels would make it 4
 
 
@@ -151,10 +152,10 @@ def test_a_picture_is_accepted_once_its_own_loss_is_sound(optimizer, photo, pain
 def test_the_losses_are_those_of_the_picture_beside_them(photo, painting):
     steps = run(photo, [painting], iterations=6, scales=1, size=64)
     network, small = backbones.load("compact"), st.images.resize(photo, 64)
-    style = network(gatys._style_at(painting, 64), gatys.STYLE_LAYERS)
-    objective = gatys._objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
+    style = Features(network, [gatys._style_at(painting, 64)])
+    objective = Objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
     for step in (steps[0], steps[-1]):  # the margin is not in the picture: by reflection it comes out nearly the same
-        again = {n: float(v) for n, v in objective(gatys._pad(step.image)).items()}
+        again = objective(pad(step.image))
         assert again["variation"] == pytest.approx(step.losses["variation"], rel=1e-3)
         assert again["style"] == pytest.approx(step.losses["style"], rel=0.25)
 
@@ -163,12 +164,12 @@ def test_the_margin_does_not_count(photo, painting):
     """Whatever stands beyond the picture by more than the layers' reach leaves the losses alone."""
     network = backbones.load("compact")
     terms = gatys.standard_terms(content_layer="relu1_1", style_layers=["relu1_1"])
-    objective = gatys._objective(network, photo, [gatys.Target(network(painting, ["relu1_1"]), 1.0)], terms)
-    canvas = gatys._pad(photo.flip(3))
+    objective = Objective(network, photo, [gatys.Target(Features(network, [painting]), 1.0)], terms)
+    canvas = pad(photo.flip(3))
     other = canvas.clone()
-    other[:, :, :gatys.MARGIN - 2], other[..., -gatys.MARGIN + 2:] = 1.0, 0.0
+    other[:, :, :MARGIN - 2], other[..., -MARGIN + 2:] = 1.0, 0.0
     for name, value in objective(canvas).items():
-        assert float(value) == pytest.approx(float(objective(other)[name]), rel=1e-5)
+        assert value == pytest.approx(objective(other)[name], rel=1e-5)
 
 
 @pytest.mark.parametrize("iterations, sizes", [(1, [96]), (2, [48, 96]), (3, [32, 48, 96]), (4, [32, 32, 48, 96])])
