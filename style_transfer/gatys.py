@@ -12,7 +12,7 @@ from .errors import InputError, StyleTransferError
 from .images import fit, resize
 from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .networks.vgg import VGG19, layer_names
-from .objective import WHOLE, Features, Objective, Sums, crop, guidance, map_size, pad, positions
+from .objective import Features, Objective, Sums, crop, guidance, is_large, map_size, pad, positions
 from .options import Option, check
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -241,7 +241,7 @@ def _sides(size, scales, stroke):
 def _shares(iterations, sizes):
     """Iterations for each of the sizes (H, W), coarse to fine: equal parts, but above WHOLE a third from each to the next."""
     even = iterations // len(sizes)
-    large = sum(height * width > WHOLE for height, width in sizes[1:])
+    large = sum(is_large(*shape) for shape in sizes[1:])
     fine = [min(even, max(even // 3 ** k, FEWEST)) for k in range(1, large + 1)]
     count, rest = len(sizes) - large, iterations - sum(fine)
     return [rest // count + (k < rest % count) for k in range(count)] + fine
@@ -300,7 +300,7 @@ def _optimizer(canvas, kind, factor):
     x = canvas.clone(memory_format=torch.contiguous_format).requires_grad_(True)
     if kind == "adam":
         return x, torch.optim.Adam([x], lr=0.02 * factor)
-    history = SHORT_HISTORY if x[0, 0].numel() > WHOLE else HISTORY
+    history = SHORT_HISTORY if is_large(*x.shape[2:]) else HISTORY
     return x, torch.optim.LBFGS([x], lr=factor, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0)
 
 

@@ -75,9 +75,14 @@ def reach(layers, deepest):
     return math.ceil(pixels / STRIDE) * STRIDE
 
 
+def is_large(height, width):
+    """Whether a picture is taken block by block."""
+    return height * width > WHOLE
+
+
 def blocks(height, width, halo, margin=MARGIN):
-    """The `Block`s of a picture; a single one where it has no more than WHOLE pixels."""
-    side = math.inf if height * width <= WHOLE else BLOCK
+    """The `Block`s of a picture; a single one where it is not large."""
+    side = BLOCK if is_large(height, width) else math.inf
     return [Block(rows, columns, seen_rows, seen_columns) for rows, seen_rows in _spans(height, side, halo, margin)
             for columns, seen_columns in _spans(width, side, halo, margin)]
 
@@ -187,8 +192,7 @@ class Objective:
     def __init__(self, network, content, styles, terms, device="cpu"):
         self.network = network
         self.layers = {layer for term in terms for layer in term.layers}
-        halo = reach(network.layers, self.layers) if self.layers else 0
-        self.blocks = blocks(*content.shape[2:], halo)
+        self.blocks = blocks(*content.shape[2:], reach(network.layers, self.layers)) if self.layers else [None]
         target = Features(network, [pad(content)], MARGIN, device=device)
         self.losses = [(term.name, term.weight, bool(term.layers), term.prepare(target, styles)) for term in terms]
         for name, _, local, loss in self.losses:

@@ -7,6 +7,7 @@ import torch
 
 import style_transfer as st
 from style_transfer import backbones, gatys
+from style_transfer.color import luminance
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
 from style_transfer.objective import MARGIN, Features, Objective, pad
 from tests.test_arbitrary import style_distance
@@ -186,6 +187,89 @@ def test_another_term_is_one_function(photo, painting):
     assert step.image.mean() < 0.8 * plain.image.mean()
 
 
+def left_half(image):
+    """A mask of the left half of a picture."""
+    return torch.ones(1, 1, *image.shape[2:]) * (torch.arange(image.shape[3]) < image.shape[3] // 2)
+
+
+def test_a_style_in_a_region_comes_as_close_as_in_the_whole_picture(photo, painting, painting_2):
+    left = left_half(photo)
+    half = run(photo, [painting, painting_2], masks=[left, 1 - left], iterations=40, scales=2)[-1].image
+    whole, other = (run(photo, [style], iterations=40, scales=2)[-1].image for style in (painting, painting_2))
+    width = photo.shape[3] // 2
+    for image, style, part in ((whole, painting, slice(0, width)), (other, painting_2, slice(width, None))):
+        assert style_distance(half[..., part], style) < 1.3 * style_distance(image[..., part], style) + 0.01
+    assert style_distance(half[..., :width], painting) < 0.5 * style_distance(half[..., width:], painting)
+
+
+def test_the_photograph_shows_through_where_the_masks_leave_room(photo, painting):
+    left = left_half(photo)
+    steps = run(photo, [painting], masks=[left], iterations=6, scales=2)
+    width = photo.shape[3] // 2
+    for step in steps:
+        assert step.image.isfinite().all()
+    assert torch.equal(steps[-1].image[..., width:], photo[..., width:])
+    assert (steps[-1].image[..., :width] - photo[..., :width]).abs().mean() > 0.03
+    nowhere = run(photo, [painting], masks=[torch.zeros(1, 1, 8, 8)], iterations=2, scales=1)[-1].image
+    assert torch.equal(nowhere, photo)
+
+
+def test_masks_of_everything_change_nothing(photo, painting):
+    plain = run(photo, [painting], iterations=4, size=64, scales=1)[-1]
+    masked = run(photo, [painting], iterations=4, size=64, scales=1, masks=[torch.ones(1, 1, 5, 7)],
+                 style_masks=[torch.ones(1, 1, 3, 3)])[-1]
+    assert masked.total == pytest.approx(plain.total, rel=0.02)
+    assert (masked.image - plain.image).abs().mean() < 0.01
+
+
+def test_a_style_mask_leaves_the_rest_of_the_style_out(photo, painting, painting_2):
+    both = torch.cat([painting, st.images.resize(painting_2, painting.shape[2:])], 3)
+    masks = [left_half(both), 1 - left_half(both)]
+    first, second = (run(photo, [both], style_masks=[mask], iterations=25, size=96)[-1].image for mask in masks)
+    assert style_distance(first, painting) < 0.7 * style_distance(second, painting)
+    assert style_distance(second, painting_2) < 0.7 * style_distance(first, painting_2)
+
+
+def test_an_oeuvre_is_one_style_of_all_its_pictures(photo, painting, painting_2):
+    def end(*styles, **kwargs):
+        return run(photo, styles, iterations=4, size=64, scales=1, **kwargs)[-1].image
+    assert torch.allclose(end([painting]), end(painting))
+    assert torch.allclose(end([painting, painting.clone()]), end(painting), atol=0.02)
+    pooled, single = end([painting, painting_2]), end(painting)
+    assert (pooled - single).abs().mean() > 0.01
+    one_masked_out = end([painting, painting_2], style_masks=[[None, torch.zeros(1, 1, 4, 4)]])
+    assert (one_masked_out - single).abs().mean() < 0.2 * (pooled - single).abs().mean()
+
+
+def grain(image):
+    """Pixels over which a picture's luminance keeps half of its correlation, along the rows."""
+    y = luminance(image)
+    y = y - y.mean()
+    return next(k for k in range(1, 64) if (y[..., k:] * y[..., :-k]).mean() < 0.5 * y.pow(2).mean())
+
+
+def test_larger_strokes(painting):
+    """On a flat picture only the style's forms are left, and these grow with the stroke."""
+    flat = torch.full((1, 3, 160, 160), 0.5)
+    small, large = (run(flat, [painting], iterations=60, init="noise", stroke=stroke, alpha=0)[-1].image for stroke in (0.5, 2))
+    assert grain(large) > 1.5 * grain(small)
+
+
+@pytest.mark.parametrize("size, stroke, sides", [
+    (512, 1, [128, 256, 512]), (512, 4, [32, 64, 128, 256, 512]), (512, 0.25, [512]), (1024, 1, [128, 256, 512, 1024]),
+    (3464, 1, [108, 216, 433, 866, 1732, 3464]), (16384, 8, [128, 256, 512, 1024, 2048, 4096, 8192, 16384])])
+def test_sizes_follow_from_the_result_and_the_stroke(size, stroke, sides):
+    assert gatys._sides(size, None, stroke) == sides
+
+
+def test_large_sizes_get_fewer_iterations():
+    sizes = [(side * 2 // 3, side) for side in (433, 866, 1732, 3464)]
+    assert gatys._shares(300, sizes) == [120, 120, 30, 30]
+    assert gatys._shares(1000, sizes) == [444, 443, 83, 30]
+    assert gatys._shares(7, sizes) == [3, 2, 1, 1]
+    assert gatys._shares(50, sizes[-1:]) == [50]
+
+
 def test_colours_can_be_kept(photo, painting):
     small, plain, kept = st.images.resize(photo, 64), *(
         run(photo, [painting * 0.3], iterations=20, size=64, preserve_color=mode)[-1].image for mode in ("off", "match"))
@@ -224,6 +308,14 @@ def test_it_can_be_closed_at_any_step(photo, painting):
     (dict(iterations=0), "iteration"),
     (dict(size=8), "size must be a whole number from 32"),
     (dict(init="magic"), "init"),
+    (dict(stroke=0.1), "stroke must be a number from 0.25 to 8"),
+    (dict(styles=[[]]), "empty list"),
+    (dict(masks=[]), "Each style needs one mask: a list of 1"),
+    (dict(masks=[torch.rand(1, 3, 8, 8)]), r"A mask must be a tensor \[1, 1, H, W\]"),
+    (dict(masks=[torch.full((1, 1, 8, 8), float("nan"))]), "not numbers"),
+    (dict(style_masks=torch.ones(1, 1, 8, 8)), "list of 1"),
+    (dict(style_masks=[[None, None]]), "A style of 1 pictures needs"),
+    (dict(style_masks=[torch.zeros(1, 1, 8, 8)]), "A style mask is empty"),
     (dict(style_weights=[1, 2]), "weights"),
     (dict(content=torch.rand(1, 3, 1, 1)), "too small"),
     (dict(content=torch.full((1, 3, 64, 64), float("nan"))), "not numbers"),
