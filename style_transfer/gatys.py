@@ -215,10 +215,10 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
             if region is not None:  # as strong at each of its pixels as it would be in the whole picture
                 weight = weight * len(styles) * float(region.mean())
             targets.append(Target(features, weight, region))
-        objective = Objective(network, small, targets, terms, device)
+        goal = Objective(network, small, targets, terms, device)
         del targets, features  # large pictures
-        start = _start(init, small, styles[0][0], seed) if image is None else resize(image, shape)
-        for canvas, losses, message, last in _descend(objective, pad(start).to(device), share, optimizer):
+        start = pad(_start(init, small, styles[0][0], seed) if image is None else resize(image, shape))
+        for canvas, losses, message, last in _descend(goal, start.to(device), share, optimizer):
             iteration += 1
             image = crop(canvas).cpu()
             yield Step(iteration, iterations, sum(losses.values()), losses,

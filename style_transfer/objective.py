@@ -16,8 +16,8 @@ from .errors import InputError
 
 MARGIN = 16  # pixels of canvas beyond the picture: what convolutions do at an edge stays outside of it
 STRIDE = 16  # pixels a position of relu5_1: blocks begin at multiples of it, so that pooling falls as in the whole picture
-BLOCK = 1024  # pixels a side, without what lies around
-WHOLE = 3 << 19  # pixels; larger pictures are taken block by block: as many as a block has with what lies around it
+BLOCK = 768  # pixels a side, to which what the features depend on is added: 96 on each side for relu5_1
+WHOLE = 3 << 19  # pixels; larger pictures are taken block by block
 
 
 class Sums(NamedTuple):

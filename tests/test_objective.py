@@ -27,7 +27,7 @@ def blocks(monkeypatch):
     """A function that makes blocks of so many pixels a side of every picture, or None of none."""
     def blocks(side):
         monkeypatch.setattr(objective, "WHOLE", 0 if side else 1 << 30)
-        monkeypatch.setattr(objective, "BLOCK", side or 1024)
+        monkeypatch.setattr(objective, "BLOCK", side)
     return blocks
 
 
