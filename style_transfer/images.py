@@ -1,11 +1,14 @@
 """Pictures in and out: decoding with limits, orientation and colour profiles; resizing; writing.
 
-Everything in between works on float32 tensors [N, 3, H, W], sRGB in [0, 1].
+Everything in between works on float32 tensors [N, 3, H, W], sRGB in [0, 1]. Large pictures are converted in blocks of rows:
+what is needed at most is the tensor and one picture of Pillow's.
 """
 
+import contextlib
 import io
 import os
 import secrets
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,12 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms
 
 from .errors import InputError, StyleTransferError
+from .guided import rows, stretch
 from .options import Option
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 200_000_000
+BITS = Option(8, "Bits a channel of the written file: 16, in PNG and TIFF, keep what later editing needs.",
+              choices={8: "8 bits", 16: "16 bits"})
 SIZE = Option(None, "Long side of the result in pixels.", 16, 16384)
 # Image.open tries nothing else, so that no exotic decoder (EPS runs Ghostscript) ever sees a stranger's file.
 # (MPO, what phones write, opens as JPEG.)
@@ -24,28 +30,46 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
             ".bmp": "BMP"}
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+WITH_ALPHA = ("PNG", "WEBP", "TIFF")
+WITH_16_BITS = {"PNG": ".png", "TIFF": ".tiff"}
 EXIF_ORIENTATION = 0x0112
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+STORED = {  # EXIF's orientation: the rows as the file has them, as a view of the upright picture [C, H, W]
+    2: lambda x: x[:, :, ::-1],
+    3: lambda x: x[:, ::-1, ::-1],
+    4: lambda x: x[:, ::-1],
+    5: lambda x: x.swapaxes(1, 2),
+    6: lambda x: np.rot90(x, 1, (1, 2)),
+    7: lambda x: x.swapaxes(1, 2)[:, ::-1, ::-1],
+    8: lambda x: np.rot90(x, -1, (1, 2)),
 }
+_PILLOWS_LIMIT = threading.Lock()
 
 
-def load(source, size=None):
+def load(source, size=None, limit=None):
     """Read a picture: float32 [1, 3, H, W], sRGB in [0, 1], upright, transparency over white, first frame.
 
     source: path, bytes, binary file object or PIL image; JPEG, PNG, WebP, GIF, TIFF or BMP, of any colour mode and
-    with any embedded colour profile. size: the long side in pixels that it is scaled to, None for as it is.
-    Raises InputError, one sentence, for what is missing, damaged, no picture, or above MAX_PIXELS.
+    with any embedded colour profile. size: the long side in pixels that it is scaled to, None for as it is. limit: the most
+    pixels that the source may have, None for MAX_PIXELS.
+    Raises InputError, one sentence, for what is missing, damaged, no picture, or above the limit.
     """
+    return _read(source, size, limit, over_white=True)[0]
+
+
+def read(source, size=None, limit=None):
+    """What `load` reads, and its transparency: (picture [1, 3, H, W], alpha [1, 1, H, W] in [0, 1], None where all is opaque).
+
+    The colours are those below the transparency, not mixed with anything. Where nothing is to be seen they go on smoothly from
+    what is, so that no foreign colour is painted into the edges. Arguments and errors are those of `load`.
+    """
+    picture, alpha = _read(source, size, limit, over_white=False)
+    return (picture, alpha) if alpha is None else (_fill(picture, alpha), alpha)
+
+
+def _read(source, size, limit, over_white):
     if isinstance(source, Image.Image):
-        return from_pil(source, size)
+        return _decode(source, size, "The picture", limit, over_white)
     name = "The picture"
     if isinstance(source, (bytes, bytearray, memoryview)):
         source = io.BytesIO(source)
@@ -56,18 +80,28 @@ def load(source, size=None):
     elif not hasattr(source, "read"):
         raise InputError("No picture was given: choose a file.")
     try:
-        image = Image.open(source, formats=FORMATS)
+        with _without_pillows_limit():
+            image = Image.open(source, formats=FORMATS)
     except FileNotFoundError:
         raise InputError(f"There is no file '{source}': check its name and folder.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(name) from None
     except Exception as error:  # decoders meet broken headers with errors of any class
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"'{source}' cannot be opened ({error.strerror}): check the file's permissions.") from None
         raise InputError(f"{name} is empty, damaged or no picture of a known format: use a JPEG, PNG, WebP, GIF, TIFF "
                          "or BMP file that opens in an image viewer.") from error
     with image:
-        return _decode(image, size, name, draft=True)
+        return _decode(image, size, name, limit, over_white, draft=True)
+
+
+@contextlib.contextmanager
+def _without_pillows_limit():
+    """Pillow warns of 90 million pixels and refuses 180 million as it reads a header, where `_decode` has limits of its own."""
+    with _PILLOWS_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def check(image, what="picture", smallest=1):
@@ -98,7 +132,7 @@ def from_pil(image, size=None):
     where they exceed that; floats (mode F) as the smallest of [0, 1], [0, 255] and [0, 65535] that holds them.
     Raises InputError for damaged, empty, non-finite and too large images.
     """
-    return _decode(image, size, "The picture", draft=False)
+    return load(image, size)
 
 
 def to_pil(tensor):
@@ -106,36 +140,80 @@ def to_pil(tensor):
 
     Raises InputError for another shape and StyleTransferError where a value is NaN or infinite.
     """
+    return _to_8_bits(_planes(tensor), None)
+
+
+def _planes(tensor):
     if not torch.is_tensor(tensor):
         raise InputError("The picture is no tensor: one that style_transfer.load or a method gave is needed.")
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.numel() == 0:
         raise InputError(f"One RGB picture of shape [1, 3, H, W] is needed, not {list(tensor.shape)}.")
-    tensor = tensor.detach().float()
-    if not tensor.isfinite().all():
+    return tensor.detach()
+
+
+def _levels(tensor, alpha, part, bits):
+    """The rows `part` of [3, H, W] and of alpha [1, H, W], None = opaque, as an array [h, w, 3 or 4] of whole numbers."""
+    block = tensor[:, part].float()
+    if not block.sum().isfinite():
         raise StyleTransferError("The picture has values that are no numbers (NaN or infinite): the computation "
                                  "diverged, try smaller weights or another picture.")
-    values = tensor.clamp(0, 1).mul(255).round().permute(1, 2, 0).contiguous().to(torch.uint8)
-    return Image.fromarray(values.cpu().numpy())
+    if alpha is not None:
+        block = torch.cat([block, alpha[:, part]])
+    values = block.clamp(0, 1).mul_(2**bits - 1).round_().permute(1, 2, 0).contiguous()
+    return values.to(torch.uint8 if bits == 8 else torch.int32).cpu().numpy()
 
 
-def save(tensor, path, quality=95):
+def _to_8_bits(tensor, alpha):
+    image = Image.new("RGB" if alpha is None else "RGBA", tensor.shape[:0:-1])
+    for part in rows(*tensor.shape[1:]):
+        image.paste(Image.fromarray(_levels(tensor, alpha, part, 8)), (0, part.start))
+    return image
+
+
+def _encode_16_bits(tensor, alpha, kind):
+    """A PNG's or TIFF's bytes, which Pillow cannot make of 16 bits."""
+    try:
+        import cv2
+    except ImportError:
+        raise StyleTransferError("16 bits a channel need OpenCV: pip install opencv-python-headless.") from None
+    array = np.empty((*tensor.shape[1:], 3 if alpha is None else 4), np.uint16)
+    for part in rows(*tensor.shape[1:]):
+        array[part] = _levels(tensor, alpha, part, 16)[..., [2, 1, 0, 3][:array.shape[2]]]  # OpenCV's order: blue first
+    done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    if not done:
+        raise ValueError("the encoder failed")
+    return data
+
+
+def save(tensor, path, quality=95, alpha=None, bits=8):
     """Write one picture ([1, 3, H, W] or [3, H, W] in [0, 1]) in the format of the suffix, whole or not at all.
 
-    quality: 1 to 100, for JPEG and WebP. Raises what output_format and to_pil raise, and StyleTransferError where the
-    file cannot be written.
+    quality: 1 to 100, for JPEG and WebP. alpha: the transparency that `read` gave, [1, 1, h, w] of any size, None = opaque;
+    JPEG and BMP show the picture over white. bits: 8, or 16 for PNG and TIFF. Raises what output_format and to_pil raise, and
+    StyleTransferError where the file cannot be written.
     """
-    kind, quality = output_format(path), Option(95, "", 1, 100).check("quality", quality)
-    path, picture = Path(path), to_pil(tensor)
-    if max(picture.size) > LONGEST_SIDE.get(kind, float("inf")):
+    kind, quality = output_format(path, bits), Option(95, "", 1, 100).check("quality", quality)
+    path, tensor = Path(path), _planes(tensor)
+    if max(tensor.shape) > LONGEST_SIDE.get(kind, float("inf")):
         raise InputError(f"{kind} holds at most {LONGEST_SIDE[kind]} pixels a side, and '{path.name}' would have "
-                         f"{max(picture.size)}: write a .png or .tif file.")
+                         f"{max(tensor.shape)}: write a .png or .tif file.")
+    if alpha is not None:
+        if not torch.is_tensor(alpha) or alpha.ndim != 4 or alpha.shape[:2] != (1, 1) or not alpha.numel():
+            raise InputError("The transparency must be a tensor [1, 1, H, W] in [0, 1]: what style_transfer.images.read gives.")
+        alpha = resize(alpha.detach().float(), tensor.shape[1:])[0].to(tensor.device)
+        if kind not in WITH_ALPHA:
+            tensor, alpha = torch.lerp(torch.ones((), device=tensor.device), tensor.float(), alpha), None
     options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(kind, {})
+    picture = _to_8_bits(tensor, alpha) if bits == 8 else None
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(part, "x+b") as file:
-            picture.save(file, kind, **options)
+            if picture:
+                picture.save(file, kind, **options)
+            else:
+                file.write(_encode_16_bits(tensor, alpha, kind))
         os.replace(part, path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -145,11 +223,11 @@ def save(tensor, path, quality=95):
         part.unlink(missing_ok=True)
 
 
-def output_format(path):
+def output_format(path, bits=8):
     """The format ("PNG", "JPEG", ...) that save writes to a path; to be asked before any long work.
 
-    Raises InputError for a suffix that is not in SUFFIXES, a folder that is missing or may not be written to, or a folder in
-    the file's place.
+    Raises InputError for a suffix that is not in SUFFIXES, a folder that is missing or may not be written to, a folder in the
+    file's place, or more bits than the format holds.
     """
     if not isinstance(path, (str, os.PathLike)) or os.path.isdir(path):
         raise InputError(f"'{path}' is a folder or no path: name a file in it.")
@@ -158,7 +236,10 @@ def output_format(path):
         raise InputError(f"'{path.name}' does not end in a known picture suffix: use one of {', '.join(SUFFIXES)}.")
     if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"The folder '{path.parent}' does not exist or may not be written to: create it or write elsewhere.")
-    return SUFFIXES[path.suffix.lower()]
+    kind = SUFFIXES[path.suffix.lower()]
+    if BITS.check("bits", bits) == 16 and kind not in WITH_16_BITS:
+        raise InputError(f"{kind} holds 8 bits a channel, and '{path.name}' should have 16: write a .png or .tif file.")
+    return kind
 
 
 def resize(tensor, size):
@@ -174,7 +255,7 @@ def resize(tensor, size):
         size = fit(*tensor.shape[-2:], size)
     if size == tuple(tensor.shape[-2:]):
         return tensor
-    return F.interpolate(tensor, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return F.interpolate(tensor, size=size, mode="bicubic", antialias=True, align_corners=False).clamp_(0, 1)
 
 
 def fit(h, w, long_side):
@@ -189,16 +270,14 @@ def fit(h, w, long_side):
     return h, w
 
 
-def _too_large(name):
-    return InputError(f"{name} has more than {MAX_PIXELS:,} pixels: make it smaller first.")
-
-
-def _decode(image, size, name, draft):
+def _decode(image, size, name, limit, over_white, draft=False):
+    """([1, 3, H, W], alpha [1, 1, H, W] or None) of a PIL image, which is left as it is."""
+    limit = MAX_PIXELS if limit is None else limit
     full = image.size
     if min(full) < 1:
         raise InputError(f"{name} has no pixels: use another one.")
-    if full[0] * full[1] > MAX_PIXELS:
-        raise _too_large(name)
+    if full[0] * full[1] > limit:
+        raise InputError(f"{name} has more than {limit:,} pixels: make it smaller first.")
     drafted = None
     if size is not None:
         h, w = fit(full[1], full[0], size)
@@ -209,22 +288,37 @@ def _decode(image, size, name, draft):
         image.load()
         if not drafted:
             full = image.size  # a TIFF turns itself upright as it loads
-        turn = TURNS.get(_orientation(image))
-        picture = _deep_grey(image) if image.mode[0] in "IF" else _rgb(image)
-        if turn is not None:
-            picture = picture.transpose(turn)
-            if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
-                full = full[::-1]
+        orientation = _orientation(image)
+        convert = _converter(image, over_white)
         if size is not None:
             h, w = fit(full[1], full[0], size)
-            if picture.size != (w, h):
-                picture = picture.resize((w, h), Image.Resampling.BICUBIC)
-        return _tensor(picture)
+            if image.size != (w, h):
+                image, convert = convert(image).resize((w, h), Image.Resampling.BICUBIC), lambda block: block
+        picture = torch.from_numpy(_upright(image, convert, orientation))[None]
     except _NotFinite:
         raise InputError(f"{name} has pixels that are no numbers (NaN or infinite): export it again.") from None
     except Exception as error:  # decoders meet broken data with errors of any class
         raise InputError(f"{name} is damaged or incomplete: get the file again, or save it anew with another "
                          "program.") from error
+    picture, alpha = picture[:, :3], picture[:, 3:]
+    return picture, alpha if alpha.numel() and alpha.min() < 1 else None
+
+
+def _upright(image, convert, orientation):
+    """What `convert` makes of an image's blocks of rows, turned by EXIF's orientation: an array [3 or 4, H, W] in [0, 1]."""
+    width, height = image.size
+    out = target = None
+    for part in rows(height, width):
+        block = convert(image if part.stop - part.start == height else image.crop((0, part.start, width, part.stop)))
+        if out is None:
+            out = np.empty((len(block.getbands()) if block.mode != "F" else 3,
+                            *((width, height) if orientation in (5, 6, 7, 8) else (height, width))), np.float32)
+            target = STORED.get(orientation, lambda x: x)(out)
+        if block.mode == "F":
+            target[:, part] = np.asarray(block).clip(0, 1)  # bicubic resizing overshoots
+        else:
+            np.divide(np.asarray(block).transpose(2, 0, 1), np.float32(255), out=target[:, part])
+    return out
 
 
 class _NotFinite(Exception):
@@ -238,72 +332,103 @@ def _orientation(image):
         return None
 
 
-def _rgb(image):
-    """Any mode of up to 8 bits to RGB in sRGB, over white."""
+def _converter(image, over_white):
+    """A function that turns blocks of an image into sRGB: RGB, over white or opaque, RGBA, or grey of mode F in [0, 1]."""
+    if image.mode[0] in "IF":
+        return _deep_grey(image)
     profile = image.info.get("icc_profile")
-    grey = image.mode in ("1", "L", "LA", "La")
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("LA" if grey else "RGBA")
-        alpha = image.getchannel("A")
+    grey, transparent = image.mode in ("1", "L", "LA", "La"), image.has_transparency_data
     if grey:
-        image = image.convert("L").point(_grey_curve(profile).tolist()).convert("RGB")
+        curve = _grey_curve(profile).tolist()
     else:
-        image = _to_srgb(image if image.mode == "CMYK" else image.convert("RGB"), profile)
-    if alpha is None:
-        return image
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=alpha)
-    return white
+        to_srgb = _to_srgb("CMYK" if image.mode == "CMYK" else "RGB", profile)
+
+    def convert(block):
+        alpha = None
+        if transparent:
+            block = block.convert("LA" if grey else "RGBA")
+            alpha = block.getchannel("A")
+        block = block.convert("L").point(curve).convert("RGB") if grey else to_srgb(block)
+        if alpha is None:
+            return block
+        if not over_white:
+            block.putalpha(alpha)
+            return block
+        white = Image.new("RGB", block.size, "white")
+        white.paste(block, mask=alpha)
+        return white
+
+    return convert
 
 
-def _to_srgb(image, profile, flags=ImageCms.Flags.NONE):
-    """L, RGB or CMYK to RGB through an ICC profile (bytes or None)."""
+def _to_srgb(mode, profile, flags=ImageCms.Flags.NONE):
+    """A function from images of a mode, L, RGB or CMYK, to RGB through an ICC profile (bytes or None)."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if image.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
-                image = image.convert("RGB")
-            srgb = ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(image, source, srgb, outputMode="RGB", flags=flags)
+            if mode == "L" and source.profile.xcolor_space.strip() == "RGB":
+                mode = "RGB"
+            transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
+            return lambda image: ImageCms.applyTransform(image.convert(mode), transform)
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             pass  # broken, or of another colour space than the picture: viewers ignore it, too
-    return image.convert("RGB")
+    return lambda image: image.convert("RGB")
 
 
 def _grey_curve(profile):
     """What a profile makes of the greys 0 to 255: 256 greys in sRGB, uint8."""
     greys = Image.frombytes("L", (256, 1), bytes(range(256)))
     # The engine's shortcut for grey is several levels off in the shadows, and for 256 pixels not needed.
-    return np.asarray(_to_srgb(greys, profile, ImageCms.Flags.NOOPTIMIZE).convert("L"))[0]
+    return np.asarray(_to_srgb("L", profile, ImageCms.Flags.NOOPTIMIZE)(greys).convert("L"))[0]
 
 
 def _deep_grey(image):
-    """The modes I, I;16 and F to mode F, sRGB in [0, 1]."""
+    """A function from blocks of an image of the modes I, I;16 or F to mode F, sRGB in [0, 1]."""
     values = np.asarray(image)
     tags = getattr(image, "tag_v2", {})
+    signed = image.mode != "F" and tags.get(TIFF_SAMPLE_FORMAT, (1,))[0] == 2
+    unsigned = image.mode == "I" and TIFF_BITS in tags and not signed
     if image.mode == "F":
         if not np.isfinite(values).all():
             raise _NotFinite
         full = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
     elif TIFF_BITS in tags:
-        signed = tags.get(TIFF_SAMPLE_FORMAT, (1,))[0] == 2
-        if image.mode == "I" and not signed:
-            values = values.view(np.uint32)
         full = 2 ** (tags[TIFF_BITS][0] - signed) - 1
     else:
         full = 65535 if values.max() <= 65535 else 2**31 - 1
-    values = (values / full).clip(0, 1)
-    if image.mode != "F" and tags.get(TIFF_PHOTOMETRIC) == 0:
-        values = 1 - values  # "white is zero", which Pillow undoes for 8 bits only
-    if profile := image.info.get("icc_profile"):
-        values = np.interp(values, np.linspace(0, 1, 256), _grey_curve(profile) / 255)
-    return Image.fromarray(values.astype(np.float32))
+    white_is_zero = image.mode != "F" and tags.get(TIFF_PHOTOMETRIC) == 0  # which Pillow undoes for 8 bits only
+    profile = image.info.get("icc_profile")
+    curve = profile and _grey_curve(profile) / 255
+
+    def convert(block):
+        values = np.asarray(block)
+        values = ((values.view(np.uint32) if unsigned else values) / full).clip(0, 1)
+        values = 1 - values if white_is_zero else values
+        if profile:
+            values = np.interp(values, np.linspace(0, 1, 256), curve)
+        return Image.fromarray(values.astype(np.float32))
+
+    return convert
 
 
-def _tensor(picture):
-    """An RGB image, or a grey one of mode F in [0, 1], to [1, 3, H, W]."""
-    values = torch.from_numpy(np.array(picture))
-    if picture.mode == "F":
-        return values.clamp(0, 1).expand(1, 3, -1, -1).contiguous()  # bicubic resizing overshoots
-    return values.float().div_(255).permute(2, 0, 1).unsqueeze(0).contiguous()  # of bytes, PyTorch permutes ten times slower
+def _fill(picture, alpha):
+    """A picture [1, 3, H, W], in place, with colours where alpha [1, 1, H, W] is 0: smooth, from the pixels around.
+
+    Push and pull (Gortler et al. 1996, "The Lumigraph", section 3.4): means weighted by alpha at half the size, filled in the
+    same way, stand where a picture has nothing of its own.
+    """
+    if alpha.min() > 0 or max(picture.shape[2:]) == 1:
+        return picture
+    height, width = picture.shape[2:]
+    half = torch.empty(1, 4, -(-height // 2), -(-width // 2))
+    for part in rows(*half.shape[2:]):
+        source = slice(2 * part.start, 2 * part.stop)
+        weighted = torch.cat([picture[:, :, source] * alpha[:, :, source], alpha[:, :, source]], 1)
+        half[:, :, part] = F.avg_pool2d(weighted, 2, ceil_mode=True)
+    colours, weights = half.split((3, 1), 1)
+    colours.div_(weights.clamp_min(1e-12))
+    _fill(colours, weights)
+    for part in rows(height, width):
+        block, kept = picture[:, :, part], alpha[:, :, part] > 0
+        block.copy_(torch.where(kept, block, stretch(colours, height, width, part)))
+    return picture

@@ -97,16 +97,24 @@ def wct(content, style):
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
+def gains(content, style):
+    """The linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) as (eigenvalues, eigenvectors).
+
+    content, style: `Statistics`. The one symmetric map that takes the content's covariance to the style's, by these gains in
+    these directions: Pitie and Kokaram 2007, section 3.
+    """
+    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
+    return torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
+
+
 def palette(content, style):
     """The symmetric map that takes from a picture the colours which the style lacks, and leaves the others as they are.
 
-    content, style: `Statistics` of pictures. After the linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2)
-    C_c^(-1/2) of Pitie and Kokaram 2007, whose eigenvalues are the gains by which the one's deviations become the other's. Only
-    gains g below `LACKING` change anything, by (g / LACKING)^2: towards the style's mean, for a drawing to its one hue.
+    content, style: `Statistics` of pictures. Of the `gains` by which the one's deviations become the other's, only those below
+    `LACKING` change anything, by (g / LACKING)^2: towards the style's mean, for a drawing to its one hue.
     """
-    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
-    gains, vectors = torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
-    matrix = (vectors * (gains / LACKING).clamp(0, 1).square()[:, None]) @ vectors.mT
+    values, vectors = gains(content, style)
+    matrix = (vectors * (values / LACKING).clamp(0, 1).square()[:, None]) @ vectors.mT
     return Affine(matrix, style.mean - (matrix @ style.mean[..., None])[..., 0])
 
 
