@@ -1,5 +1,6 @@
 """Style transfer by optimising the picture itself, coarse to fine (Gatys et al. 2016; Gatys et al. 2016b, section 5)."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -40,7 +41,7 @@ OPTIONS = {
     "init": Option("content", "What the optimisation starts from.", choices={n: n for n in ("content", "noise", "style")}),
     "optimizer": Option("lbfgs", "L-BFGS needs fewer steps, Adam less memory.", choices={"lbfgs": "L-BFGS", "adam": "Adam"}),
     "backbone": backbones.OPTION,
-    "preserve_color": color.PRESERVE,
+    **color.OPTIONS,
     "seed": Option(0, "The same seed gives the same picture.", 0, 2 ** 31 - 1),
 }
 DEFAULTS = {name: option.default for name, option in OPTIONS.items()}
@@ -158,7 +159,8 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
              beta=DEFAULTS["beta"], content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
              variation=DEFAULTS["variation"], terms=None, iterations=DEFAULTS["iterations"], scales=DEFAULTS["scales"],
              size=None, stroke=DEFAULTS["stroke"], init=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
-             backbone=DEFAULTS["backbone"], network=None, preserve_color="off", seed=DEFAULTS["seed"], device=None):
+             backbone=DEFAULTS["backbone"], network=None, preserve_color="off", color_strength=1.0, texture_strength=1.0,
+             seed=DEFAULTS["seed"], device=None):
     """Optimise a picture towards a content's layout and the styles' Gram matrices; yields a `Step` per iteration.
 
     content: [1, 3, H, W] in [0, 1]; styles: list of [1, 3, H', W'], or of lists of such pictures, an oeuvre, whose statistics
@@ -177,15 +179,16 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     init: "content", "noise" or "style". optimizer: "lbfgs" or "adam".
     backbone: "compact", "vgg19" or "vgg16"; the full ones are fetched from the Hub when they are not here
     (`backbones.download` shows how far it is); network: a feature extractor that replaces it.
-    preserve_color: a mode of `color.preserve`, for the pictures that are yielded.
+    preserve_color, color_strength, texture_strength: as `color.finish` takes them, for the pictures that are yielded.
     When the loss stops being finite or explodes, the last good picture is taken up again with smaller steps, and the
     step's message says so. Raises InputError for wrong arguments, CheckpointError and HubError for weights
     that cannot be had, StyleTransferError where even the first picture has no finite loss.
     """
     device = devices.pick(device)
     check(OPTIONS, iterations=iterations, scales=scales, stroke=stroke, init=init, optimizer=optimizer, backbone=backbone,
-          seed=seed)
-    color.check_mode(preserve_color)
+          seed=seed, color_strength=color_strength, texture_strength=texture_strength)
+    finish = functools.partial(color.finish, preserve_color=color.check_mode(preserve_color), color_strength=color_strength,
+                               texture_strength=texture_strength)
     content = images.check(content, "content").cpu()  # pictures are resized here: not every device can do that
     if not isinstance(styles, (list, tuple)) or not styles:
         raise InputError("The styles must be a list of at least one picture.")
@@ -217,18 +220,14 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
             targets.append(Target(features, weight, region))
         goal = Objective(network, small, targets, terms, device)
         del targets, features  # large pictures
-        start = pad(_start(init, small, styles[0][0], seed) if image is None else resize(image, shape))
-        for canvas, losses, message, last in _descend(goal, start.to(device), share, optimizer):
+        rest = None if regions is None else 1 - regions.sum(0, keepdim=True)  # where the photograph shows through
+        start = _start(init, small, styles[0][0], seed) if image is None else resize(image, shape)
+        for canvas, losses, message, last in _descend(goal, pad(start).to(device), share, optimizer):
+            start, image = None, crop(canvas).cpu()
+            result = finish(small, image)
+            result = result if rest is None else torch.lerp(result, small, rest)
             iteration += 1
-            image = crop(canvas).cpu()
-            yield Step(iteration, iterations, sum(losses.values()), losses,
-                       _finish(small, image, regions, preserve_color), message, last and shape == sizes[-1])
-
-
-def _finish(content, image, regions, preserve_color):
-    """The canvas's picture with its colours as chosen, and the photograph where the regions of the styles leave room."""
-    image = color.preserve(content, image, preserve_color)
-    return image if regions is None else torch.lerp(content, image, regions.sum(0, keepdim=True))
+            yield Step(iteration, iterations, sum(losses.values()), losses, result, message, last and shape == sizes[-1])
 
 
 def _sides(size, scales, stroke):
@@ -304,8 +303,8 @@ def _optimizer(canvas, kind, factor):
     return x, torch.optim.LBFGS([x], lr=factor, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0)
 
 
-def _descend(objective, canvas, iterations, kind):
-    """Minimise an objective over a canvas within [0, 1]: yields (canvas, its {loss: float}, message, last) per iteration."""
+def _descend(objective, good, iterations, kind):
+    """Minimise an objective within [0, 1], from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
     def evaluate(x):
         """The losses at x; their gradient stays in x.grad."""
         x.grad = None
@@ -314,12 +313,12 @@ def _descend(objective, canvas, iterations, kind):
     def sound(losses):
         return math.isfinite(total := sum(losses.values())) and total < limit
 
-    x, optimizer = _optimizer(canvas, kind, 1.0)
+    x, optimizer = _optimizer(good, kind, 1.0)
     losses, limit = evaluate(x), math.inf
     if not sound(losses):
         raise StyleTransferError("The losses of the first picture are no finite numbers: use smaller weights, other layers or "
                                  "--precision float32, or fetch the backbone again.")
-    good, limit, retries, done, message = canvas, EXPLODED * sum(losses.values()) + 1, 0, 0, ""
+    limit, retries, done, message = EXPLODED * sum(losses.values()) + 1, 0, 0, ""
     while done < iterations:
         optimizer.step(lambda: sum(losses.values()))  # noqa: B023  moves x by the gradient of `evaluate`
         with torch.no_grad():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import style_transfer as st
-from style_transfer import backbones, gatys
+from style_transfer import backbones, color, gatys
 from style_transfer.color import luminance
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
 from style_transfer.objective import MARGIN, Features, Objective, pad
@@ -254,6 +254,14 @@ def test_larger_strokes(painting):
     assert grain(large) > 1.5 * grain(small)
 
 
+def test_colour_and_texture_have_strengths(photo, painting):
+    def end(**strengths):
+        return run(photo, [painting], iterations=4, size=64, scales=1, **strengths)[-1].image
+    small, full = st.images.resize(photo, 64), end()
+    assert torch.allclose(end(color_strength=0, texture_strength=0), small, atol=1e-5)
+    assert torch.equal(end(color_strength=0.5), color.finish(small, full, color_strength=0.5))
+
+
 @pytest.mark.parametrize("size, stroke, sides", [
     (512, 1, [128, 256, 512]), (512, 4, [32, 64, 128, 256, 512]), (512, 0.25, [512]), (1024, 1, [128, 256, 512, 1024]),
     (3464, 1, [108, 216, 433, 866, 1732, 3464]), (16384, 8, [128, 256, 512, 1024, 2048, 4096, 8192, 16384])])
@@ -307,6 +315,7 @@ def test_it_can_be_closed_at_any_step(photo, painting):
     (dict(iterations=0), "iteration"),
     (dict(size=8), "size must be a whole number from 32"),
     (dict(init="magic"), "init"),
+    (dict(texture_strength=2), "texture_strength must be a number from 0 to 1"),
     (dict(stroke=0.1), "stroke must be a number from 0.25 to 8"),
     (dict(styles=[[]]), "empty list"),
     (dict(masks=[]), "Each style needs one mask: a list of 1"),

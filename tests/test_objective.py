@@ -71,6 +71,15 @@ def test_loss_and_gradient_are_the_wholes_with_regions(photo, painting, painting
     assert_equal_by_blocks(blocks, 64, photo, styles, gatys.standard_terms(**SHALLOW))
 
 
+def test_the_same_steps_lead_as_far(photo, painting, blocks):
+    def end():
+        return list(gatys.optimize(photo, [painting], iterations=12, scales=2, **SHALLOW))[-1]
+    blocks(None)
+    whole = end()
+    blocks(64)
+    assert end().total == pytest.approx(whole.total, rel=0.02)
+
+
 def test_an_empty_region_is_no_reason_for_nan(photo, painting, blocks):
     network, nowhere = backbones.load("compact"), torch.zeros(1, 1, *photo.shape[2:])
     for side in (None, 64):
