@@ -146,7 +146,7 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                   style_layers: Annotated[str, typer.Option(help="Names with commas, each with an optional weight: "
                                                                  "relu1_1,relu4_1=2.")] = ",".join(gatys.STYLE_LAYERS),
                   iterations: Gatys.iterations = DEFAULTS["iterations"], scales: Gatys.scales = DEFAULTS["scales"],
-                  size: Gatys.size = 512, style_scale: Gatys.style_scale = DEFAULTS["style_scale"],
+                  size: Gatys.size = 512, stroke: Gatys.stroke = DEFAULTS["stroke"],
                   variation: Gatys.variation = DEFAULTS["variation"], init: Gatys.init = DEFAULTS["init"],
                   optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
                   preserve_color: PreserveColor = "off", seed: Gatys.seed = DEFAULTS["seed"], overwrite: Overwrite = False,
@@ -165,7 +165,7 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
     def prepare(device):
         def work(picture, advance):
             for step in gatys.optimize(picture, pictures, style_weights=numbers, terms=terms, iterations=iterations,
-                                       scales=scales, size=size, style_scale=style_scale, init=init, optimizer=optimizer,
+                                       scales=scales, size=size, stroke=stroke, init=init, optimizer=optimizer,
                                        backbone=backbone, preserve_color=preserve_color, seed=seed, device=device):
                 advance(step.message)
             return step.image
