@@ -42,6 +42,7 @@ class Job(NamedTuple):
     source: Path
     target: Path
     name: str  # the source's, below the folder that was named
+    bits: int = 8  # a channel of the result
 
 
 class Todo(NamedTuple):
@@ -60,11 +61,12 @@ class Result(NamedTuple):
     messages: tuple = ()  # sentences that came while it was painted and are still to be shown
 
 
-def find(content, output, styles=(), overwrite=False):
+def find(content, output, styles=(), overwrite=False, bits=8):
     """What is to be painted of a photograph or a folder of them: a `Todo`, all checked, without the results that are there.
 
     content, output: Path; a folder's subfolders are painted into subfolders of the same names, which are made. Hidden files
-    and folders, links to folders, the output and files that are no pictures are left out. styles: originals, too.
+    and folders, links to folders, the output and files that are no pictures are left out. styles: originals, too; bits: a channel of the
+    results.
     Raises InputError where an original would be overwritten, results would lie among the photographs, or two have one name.
     """
     if not os.path.exists(content):
@@ -78,25 +80,25 @@ def find(content, output, styles=(), overwrite=False):
             raise InputError(f"{output} is a file, and {content} a folder: name a folder for the results.")
         stems = Counter(str(name.with_suffix("")).casefold() for name in names)  # a.jpg, a.png: a.jpg.png and a.png.png
         whole = {name for name in names if stems[str(name.with_suffix("")).casefold()] > 1}
-        jobs = [Job(content / name, output / name.parent / f"{name.name if name in whole else name.stem}.png", str(name))
+        jobs = [Job(content / name, output / name.parent / f"{name.name if name in whole else name.stem}.png", str(name), bits)
                 for name in names]
-        folder, places = output, {os.path.realpath(source.parent) for source, _, _ in jobs}
-        if not overwrite and any(os.path.realpath(target.parent) in places for _, target, _ in jobs):
+        folder, places = output, {os.path.realpath(job.source.parent) for job in jobs}
+        if not overwrite and any(os.path.realpath(job.target.parent) in places for job in jobs):
             raise InputError(f"{output} is the folder of the photographs: name another one for the results, or --overwrite.")
     else:
         target = output / f"{content.stem}.png" if output.is_dir() else output
-        folder, jobs = target.parent, [Job(content, target, content.name)]
-    names = Counter(str(target).casefold() for _, target, _ in jobs)
-    if clash := [name for _, target, name in jobs if names[str(target).casefold()] > 1]:
+        folder, jobs = target.parent, [Job(content, target, content.name, bits)]
+    names = Counter(str(job.target).casefold() for job in jobs)
+    if clash := [job.name for job in jobs if names[str(job.target).casefold()] > 1]:
         raise InputError(f"The results of {', '.join(clash)} would have one name: rename one of them.")
-    originals = {os.path.realpath(path) for path in (*styles, *(source for source, _, _ in jobs))}
-    for _, target, _ in jobs:
+    originals = {os.path.realpath(path) for path in (*styles, *(job.source for job in jobs))}
+    for _, target, *_ in jobs:
         if os.path.realpath(target) in originals and not overwrite:
             raise InputError(f"{target} is one of the originals: name another output, or --overwrite it.")
         if target.suffix.lower() in images.SUFFIXES:
             with contextlib.suppress(OSError):  # of which the next line speaks
                 target.parent.mkdir(parents=True, exist_ok=True)
-        images.output_format(target)
+        images.output_format(target, bits)
     if output.is_dir() and not overwrite:
         left = [job for job in jobs if not job.target.exists()]
         if len(left) < len(jobs):
@@ -127,6 +129,14 @@ def _photographs(folder, output):
         kinds = ", ".join(f"{count} x {kind}" for kind, count in others.most_common(10))
         notes.append(f"Files that are no pictures of a known format are left out: {kinds}{', ...' * (len(others) > 10)}.")
     return found, notes
+
+
+def pictures(folder):
+    """The pictures in a folder, by name, without those in its subfolders. Raises InputError where there is none."""
+    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and _is_picture(path)]
+    if not found:
+        raise InputError(f"There is no picture in the folder {folder}: name one with pictures.")
+    return found
 
 
 def _is_picture(path):
@@ -186,14 +196,15 @@ def paint_one(job, place, work, advance):
     """
     part = place / f"{secrets.token_hex(8)}{job.target.suffix}"
     try:
-        picture = work(images.load(job.source), advance)
-        images.save(picture, part)
+        picture, alpha = images.read(job.source)
+        picture = work(picture, advance)
+        images.save(picture, part, alpha=alpha, bits=job.bits)
         try:
             os.replace(part, job.target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            images.save(picture, job.target)  # a subfolder that lies on another disk
+            images.save(picture, job.target, alpha=alpha, bits=job.bits)  # a subfolder that lies on another disk
     except StyleTransferError as error:
         raise type(error)(str(error).replace(str(part), str(job.target)).replace(part.name, job.target.name)) from error
     except OSError as error:
