@@ -182,9 +182,12 @@ def _encode_16_bits(tensor, alpha, kind):
     for part in rows(*tensor.shape[1:]):
         array[part] = _levels(tensor, alpha, part, 16)[..., [2, 1, 0, 3][:array.shape[2]]]  # OpenCV's order: blue first
     try:
-        return cv2.imencode(WITH_16_BITS[kind], array)[1]
-    except cv2.error as error:
-        raise ValueError(error.err) from None
+        done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError("the encoder failed")
+    return data
 
 
 def save(tensor, path, quality=95, alpha=None, bits=8):
