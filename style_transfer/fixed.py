@@ -78,6 +78,14 @@ def outputs(content, style, *, size=None, device=None):
     return [image.clamp_(0, 1).contiguous() for image in pictures]
 
 
+def check_styles(style, masks):
+    """(list of styles, checked masks or None). Raises InputError for several styles without a mask for each."""
+    several = list(style) if isinstance(style, (list, tuple)) else [style]
+    if not several or masks is None and len(several) > 1:
+        raise InputError("Several fixed styles need masks that say which goes where, one for each.")
+    return several, regions.check(masks, len(several))
+
+
 @torch.no_grad()
 def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, stroke=1.0, color_strength=1.0,
             texture_strength=1.0, size=None, device=None):
@@ -94,10 +102,7 @@ def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, s
     check(OPTIONS, strength=strength, size=size, stroke=stroke, color_strength=color_strength,
           texture_strength=texture_strength)
     color.check_mode(preserve_color)
-    several = list(style) if isinstance(style, (list, tuple)) else [style]
-    if not several or masks is None and len(several) > 1:
-        raise InputError("Several fixed styles need masks that say which goes where, one for each.")
-    masks = regions.check(masks, len(several))
+    several, masks = check_styles(style, masks)
     content = images.check(content, "content").cpu()
     if size is not None:
         content = images.resize(content, size)

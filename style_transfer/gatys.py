@@ -1,27 +1,31 @@
 """Style transfer by optimising the picture itself, coarse to fine (Gatys et al. 2016; Gatys et al. 2016b, section 5)."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
-from . import backbones, color, images
+from . import backbones, color, images, transforms
 from . import device as devices
 from .errors import InputError, StyleTransferError
 from .images import fit, resize
 from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .networks.vgg import VGG19, layer_names
+from .objective import Features, Objective, Sums, crop, guidance, is_large, map_size, pad, positions
 from .options import Option, check
-from .transforms import normalize_weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BETA = 30.0  # for an alpha of 1
-MARGIN = 16  # pixels of canvas beyond the picture: what convolutions do at an edge stays outside of it
 SMALLEST = 32  # pixels; relu5_1 needs a few positions
 EXPLODED = 20  # times the first loss: what is above is not taken for a step of the descent
 RETRIES = 4
+COARSEST = 128  # pixels of the smallest size gone through: relu5_1 sees all of it, and so a stroke of any width
+FEWEST = 30  # steps at a size above WHOLE, where the coarse ones have done their work; Galerne et al. 2024, section 5
+HISTORY, SHORT_HISTORY = 10, 4  # steps that L-BFGS remembers, each at the cost of two canvases; above WHOLE the latter
+LARGEST_STYLE = 1 << 24  # pixels to which a style is enlarged
+STROKE = Option(1.0, "Size of the strokes, whatever the result's size: 2 paints with strokes twice as large.", 0.25, 8.0)
 OPTIONS = {
     "alpha": Option(1.0, "Weight of the content.", 0.0),
     "beta": Option(BETA, "Weight of the style: only its ratio to the content's weight matters.", 0.0),
@@ -30,14 +34,14 @@ OPTIONS = {
     "style_layers": Option(STYLE_LAYERS, "Layers whose Gram matrices are the style: shallow ones colour and grain, deep ones "
                                          "strokes and forms.", choices={name: name for name in layer_names(VGG19["depths"])}),
     "iterations": Option(300, "Steps of the optimisation, of all scales together.", 1, 100_000),
-    "scales": Option(3, "Sizes gone through, coarse to fine.", 1, 8),
+    "scales": Option(None, "Sizes gone through, coarse to fine; default: as many as size and strokes ask for.", 1, 8),
     "size": images.SIZE._replace(low=SMALLEST),
-    "style_scale": Option(1.0, "Long side of the styles over the result's: more gives larger strokes.", 0.1, 4.0),
+    "stroke": STROKE,
     "variation": Option(1.0, "Weight of the total variation, which smooths.", 0.0),
     "init": Option("content", "What the optimisation starts from.", choices={n: n for n in ("content", "noise", "style")}),
     "optimizer": Option("lbfgs", "L-BFGS needs fewer steps, Adam less memory.", choices={"lbfgs": "L-BFGS", "adam": "Adam"}),
     "backbone": backbones.OPTION,
-    "preserve_color": color.PRESERVE,
+    **color.OPTIONS,
     "seed": Option(0, "The same seed gives the same picture.", 0, 2 ** 31 - 1),
 }
 DEFAULTS = {name: option.default for name, option in OPTIONS.items()}
@@ -58,45 +62,61 @@ class Step(NamedTuple):
 class Target(NamedTuple):
     """A style at one scale."""
 
-    features: dict  # {layer: [1, C, H, W]}
-    weight: float  # all styles' add up to 1
+    features: Features  # of its pictures, {layer: [1, C, H, W]}, and their `mean`
+    weight: float  # all styles' add up to 1; with masks, times the part of the picture that is the style's
+    region: torch.Tensor | None = None  # [1, 1, H, W] in [0, 1], how much of it goes where; None: everywhere
 
 
 class Term(NamedTuple):
-    """A summand of what is minimised. To add one: its formula in losses.py, and a line in `standard_terms`."""
+    """A summand of what is minimised. To add one: its formula in losses.py, and a line in `standard_terms`.
+
+    A function of the picture alone, without layers, works at any size. One of features works where the picture is taken as a
+    whole (`objective.WHOLE`), and at any size when it is a function of sums over positions and prepared as `objective.Sums`.
+    """
 
     name: str
     weight: float
     layers: tuple  # whose features it needs
-    prepare: Callable  # (content's features, [Target]), once a scale -> function of (picture, its features) -> loss
+    # (content's `Features`, [Target]), once a scale -> function of (picture, its features {layer: map}) -> loss, or `Sums`
+    prepare: Callable
 
 
 def content_term(layer):
     """`content_loss` over the target's energy 1/2 sum P^2, so that a weight means the same at any size, layer and network."""
     def prepare(content, styles):
-        target = content[layer].float()
-        energy = content_loss(target, 0).clamp_min(1e-8)
-        return lambda picture, features: content_loss(features[layer].float(), target) / energy
+        target = content[layer]
+        scale = sum(content_loss(rows.float(), 0) for rows in target.split(64, 2)).clamp_min(1e-8)
+        return Sums(lambda features, block: [content_loss(features[layer].float(), block.cut(layer, target).float()) / scale],
+                    lambda sums: sums[0])
     return prepare
 
 
 def style_term(layers, statistic=gram_matrix, distance=style_loss):
     """Weighted mean over layers and styles of a distance between statistics, each over the style's energy.
 
-    layers: {name: weight}. (Gatys et al. 2016, equation 5, for Gram matrices.)
+    layers: {name: weight}; statistic: a mean over positions, as `objective.Features.mean` takes it. (Gatys et al. 2016,
+    equation 5, for Gram matrices; with regions Gatys et al. 2017, equation 6.)
     """
     def prepare(content, styles):
-        parts = []
-        for style in styles:
-            for name, weight in layers.items():
-                target = statistic(style.features[name])
-                energy = distance(target, 0).clamp_min(1e-8)
-                parts.append((style.weight * weight / sum(layers.values()) / energy, name, target))
+        size, regions = content.size(), [None] if styles[0].region is None else [style.region for style in styles]
+        guides = [guidance(region, layers, *size, content.device) for region in regions]
+        wholes = [{name: positions(map_size(name, *size), guide[name]) for name in layers} for guide in guides]
+        parts = []  # (weight, place among the sums, target)
+        for k, style in enumerate(styles):
+            for n, (name, target) in enumerate(style.features.mean(layers, statistic).items()):
+                weight = style.weight * layers[name] / sum(layers.values()) / distance(target, 0).clamp_min(1e-8)
+                parts.append((weight, k % len(regions) * len(layers) + n, target))
 
-        def loss(picture, features):
-            own = {name: statistic(features[name]) for name in layers}
-            return sum(weight * distance(own[name], target) for weight, name, target in parts)
-        return loss
+        def own(features, block):
+            """Each region's statistics of a block times the part of the region that it is: they add up to the picture's."""
+            sums = []
+            for guide, whole in zip(guides, wholes):
+                for name in layers:
+                    part = block.cut(name, guide[name])
+                    share = positions(features[name].shape, part) / max(whole[name], 1e-12)  # an empty region has none
+                    sums.append(share * statistic(features[name], part))
+            return sums
+        return Sums(own, lambda sums: sum(weight * distance(sums[place], target) for weight, place, target in parts))
     return prepare
 
 
@@ -123,40 +143,6 @@ def standard_terms(alpha=DEFAULTS["alpha"], beta=DEFAULTS["beta"], variation=DEF
     ]
 
 
-def _features(network, image, layers):
-    return devices.run(network, image.contiguous(memory_format=torch.channels_last), layers)
-
-
-def _interior(features, height, width):
-    """Features {layer: map} of a padded canvas without what lies beyond the picture of height x width."""
-    inside = {}
-    for name, f in features.items():
-        stride = 2 ** (int(name[4]) - 1)
-        top, rows, columns = MARGIN // stride, max(1, height // stride), max(1, width // stride)
-        inside[name] = f[:, :, top:top + rows, top:top + columns]
-    return inside
-
-
-def _objective(network, content, styles, terms):
-    """The function canvas -> {term: loss times weight}; content: the picture at this scale, styles: [Target]."""
-    height, width = content.shape[2:]
-    layers = {layer for term in terms for layer in term.layers}
-    with torch.no_grad():
-        target = _interior(_features(network, _pad(content), layers), height, width)
-        losses = [term.prepare(target, styles) for term in terms]
-
-    def objective(canvas):
-        features = _interior(_features(network, canvas, layers), height, width)
-        picture = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
-        return {term.name: term.weight * loss(picture, features) for term, loss in zip(terms, losses)}
-    return objective
-
-
-def _pad(image):
-    """Continue a picture beyond its edges by reflection, or by its border where it is smaller than the margin."""
-    return F.pad(image, (MARGIN,) * 4, mode="reflect" if min(image.shape[2:]) > MARGIN else "replicate")
-
-
 def _check(network, content, styles, layers, size):
     if unknown := layers - set(network.layers):
         raise InputError(f"This network has no layer {', '.join(sorted(unknown))}: choose among {', '.join(network.layers)}.")
@@ -169,38 +155,48 @@ def _check(network, content, styles, layers, size):
                          "and its short side must not vanish.")
 
 
-def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], beta=DEFAULTS["beta"],
-             content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS, variation=DEFAULTS["variation"], terms=None,
-             iterations=DEFAULTS["iterations"], scales=DEFAULTS["scales"], size=None, style_scale=DEFAULTS["style_scale"],
-             init=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"], backbone=DEFAULTS["backbone"], network=None,
-             preserve_color="off", seed=DEFAULTS["seed"], device=None):
+def optimize(content, styles, *, style_weights=None, masks=None, style_masks=None, alpha=DEFAULTS["alpha"],
+             beta=DEFAULTS["beta"], content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
+             variation=DEFAULTS["variation"], terms=None, iterations=DEFAULTS["iterations"], scales=DEFAULTS["scales"],
+             size=None, stroke=DEFAULTS["stroke"], init=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
+             backbone=DEFAULTS["backbone"], network=None, preserve_color="off", color_strength=1.0, texture_strength=1.0,
+             seed=DEFAULTS["seed"], device=None):
     """Optimise a picture towards a content's layout and the styles' Gram matrices; yields a `Step` per iteration.
 
-    content: [1, 3, H, W] in [0, 1]; styles: list of [1, 3, H', W']; style_weights: one number a style, None = equal.
+    content: [1, 3, H, W] in [0, 1]; styles: list of [1, 3, H', W'], or of lists of such pictures, an oeuvre, whose statistics
+    are pooled; style_weights: one number a style, None = equal.
+    masks: for each style a [1, 1, h, w] in [0, 1], how much of it goes where, of any size; where they add up to less than 1
+    the photograph shows through, where to more they are divided by their sum. style_masks: for each style the same over its own
+    picture, what of it counts, or None; for an oeuvre a list of such, or None.
     alpha, beta: weights of content and style; only their ratio and that to `variation` matter. Each loss is divided
     by its target's energy (content: 1/2 sum P^2; style: 1/(4 N^2) sum A^2 a layer, layers averaged), so that a ratio
-    means the same at any size. style_layers: names, or {name: weight}. terms: a list of `Term` in place of all these.
-    iterations: of all scales together; scales: number of sizes, each twice the one before, up to `size`, the long side
-    of the result (None = the content's), of which the finest are kept where there are fewer iterations. style_scale: long
-    side of the styles over the result's. init: "content", "noise" or "style". optimizer: "lbfgs" or "adam".
+    means the same at any size, and in a region of any size. style_layers: names, or {name: weight}. terms: a list of `Term`
+    in place of all these.
+    size: long side of the result (None = the content's); stroke: size of the strokes, apart from it: that of the styles over
+    the picture's at each scale. scales: number of sizes, each twice the one before, up to `size`, of which the finest are
+    kept where there are fewer iterations; None: from about 128 pixels over the stroke on. iterations: of all scales together,
+    shared out evenly, but fewer above `objective.WHOLE` pixels, where they go block by block and L-BFGS remembers less.
+    init: "content", "noise" or "style". optimizer: "lbfgs" or "adam".
     backbone: "compact", "vgg19" or "vgg16"; the full ones are fetched from the Hub when they are not here
     (`backbones.download` shows how far it is); network: a feature extractor that replaces it.
-    preserve_color: a mode of `color.preserve`, for the pictures that are yielded.
+    preserve_color, color_strength, texture_strength: as `color.finish` takes them, for the pictures that are yielded.
     When the loss stops being finite or explodes, the last good picture is taken up again with smaller steps, and the
     step's message says so. Raises InputError for wrong arguments, CheckpointError and HubError for weights
     that cannot be had, StyleTransferError where even the first picture has no finite loss.
     """
     device = devices.pick(device)
-    check(OPTIONS, iterations=iterations, scales=scales, style_scale=style_scale, init=init, optimizer=optimizer,
-          backbone=backbone, seed=seed)
-    color.check_mode(preserve_color)
+    check(OPTIONS, iterations=iterations, scales=scales, stroke=stroke, init=init, optimizer=optimizer, backbone=backbone,
+          seed=seed, color_strength=color_strength, texture_strength=texture_strength)
+    finish = functools.partial(color.finish, preserve_color=color.check_mode(preserve_color), color_strength=color_strength,
+                               texture_strength=texture_strength)
     content = images.check(content, "content").cpu()  # pictures are resized here: not every device can do that
     if not isinstance(styles, (list, tuple)) or not styles:
         raise InputError("The styles must be a list of at least one picture.")
     if network is not None and not hasattr(network, "layers"):
         raise InputError("The network must be a feature extractor, such as backbones.load gives.")
-    styles = [images.check(style, "style").cpu() for style in styles]
-    style_weights = normalize_weights(style_weights, len(styles))
+    styles = [_pictures(style) for style in styles]
+    style_weights = transforms.normalize_weights(style_weights, len(styles))
+    masks, style_masks = transforms.check_masks(masks, len(styles)), _check_style_masks(style_masks, styles)
     if terms is None:
         terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
     if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
@@ -208,36 +204,92 @@ def optimize(content, styles, *, style_weights=None, alpha=DEFAULTS["alpha"], be
     layers = {layer for term in terms for layer in term.layers}
     network = devices.place(network or backbones.load(backbone, layers, device), device)
     size = max(content.shape[2:]) if size is None else OPTIONS["size"].check("size", size)
-    _check(network, content, styles, layers, size)
+    _check(network, content, sum(styles, []), layers, size)
 
-    sizes = sorted({max(round(size / 2 ** k), min(size, SMALLEST)) for k in range(scales)})[-iterations:]
-    shares = [iterations // len(sizes) + (k < iterations % len(sizes)) for k in range(len(sizes))]
+    sizes = [fit(*content.shape[2:], side) for side in _sides(size, scales, stroke)[-iterations:]]
     image, iteration = None, 0
-    for long_side, share in zip(sizes, shares):
-        small = resize(content, fit(*content.shape[2:], long_side))
-        with torch.no_grad():
-            targets = [Target(_features(network, _style_at(style, long_side * style_scale).to(device), layers), weight)
-                       for style, weight in zip(styles, style_weights)]
-        objective = _objective(network, small.to(device), targets, terms)
-        del targets  # of large pictures, larger than all else
-        start = _start(init, small, styles, seed) if image is None else resize(image, small.shape[2:])
-        for canvas, losses, message, last in _descend(objective, _pad(start).to(device), share, optimizer):
+    for shape, share in zip(sizes, _shares(iterations, sizes)):
+        small = resize(content, shape)
+        regions = None if masks is None else transforms.regions(masks, *shape)
+        targets = []
+        for k, style in enumerate(styles):
+            features = _style_features(network, style, style_masks[k], max(shape) * stroke, device)
+            weight, region = style_weights[k], None if regions is None else regions[k:k + 1]
+            if region is not None:  # as strong at each of its pixels as it would be in the whole picture
+                weight = weight * len(styles) * float(region.mean())
+            targets.append(Target(features, weight, region))
+        goal = Objective(network, small, targets, terms, device)
+        del targets, features  # large pictures
+        rest = None if regions is None else 1 - regions.sum(0, keepdim=True)  # where the photograph shows through
+        start = _start(init, small, styles[0][0], seed) if image is None else resize(image, shape)
+        for canvas, losses, message, last in _descend(goal, pad(start).to(device), share, optimizer):
+            start, image = None, crop(canvas).cpu()
+            result = finish(small, image)
+            result = result if rest is None else torch.lerp(result, small, rest)
             iteration += 1
-            image = canvas[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN].cpu()
-            yield Step(iteration, iterations, sum(losses.values()), losses, color.preserve(small, image, preserve_color),
-                       message, last and long_side == sizes[-1])
+            yield Step(iteration, iterations, sum(losses.values()), losses, result, message, last and shape == sizes[-1])
+
+
+def _sides(size, scales, stroke):
+    """Long sides gone through, coarse to fine; larger strokes are laid out at smaller sizes."""
+    if scales is None:
+        scales = max(3, 1 + round(math.log2(size / COARSEST))) + round(math.log2(stroke))
+    return sorted({max(round(size / 2 ** k), min(size, SMALLEST)) for k in range(min(max(scales, 1), OPTIONS["scales"].high))})
+
+
+def _shares(iterations, sizes):
+    """Iterations for each of the sizes (H, W), coarse to fine: equal parts, but above WHOLE a third from each to the next."""
+    even = iterations // len(sizes)
+    large = sum(is_large(*shape) for shape in sizes[1:])
+    fine = [min(even, max(even // 3 ** k, FEWEST)) for k in range(1, large + 1)]
+    count, rest = len(sizes) - large, iterations - sum(fine)
+    return [rest // count + (k < rest % count) for k in range(count)] + fine
+
+
+def _pictures(style):
+    """The pictures of a style: one, or those of an oeuvre."""
+    pictures = style if isinstance(style, (list, tuple)) else [style]
+    if not pictures:
+        raise InputError("A style is an empty list: put at least one picture into it.")
+    return [images.check(picture, "style").cpu() for picture in pictures]
+
+
+def _check_style_masks(masks, styles):
+    """For each style a list with a mask, or None, for each of its pictures."""
+    if masks is None:
+        masks = [None] * len(styles)
+    if not isinstance(masks, (list, tuple)) or len(masks) != len(styles):
+        raise InputError(f"Each style needs one style mask, or None: a list of {len(styles)}.")
+    checked = []
+    for mask, style in zip(masks, styles):
+        several = mask if isinstance(mask, (list, tuple)) else [mask] * (len(style) if mask is None else 1)
+        if len(several) != len(style):
+            raise InputError(f"A style of {len(style)} pictures needs a list of as many style masks, or None.")
+        checked.append([None if one is None else transforms.check_mask(one) for one in several])
+        if not any(one is None or one.any() for one in checked[-1]):
+            raise InputError("A style mask is empty: mark the part of the style's picture that counts.")
+    return checked
+
+
+def _style_features(network, pictures, masks, long_side, device):
+    pictures = [_style_at(picture, long_side) for picture in pictures]
+    guides = [mask if mask is None else transforms.regions([mask], *picture.shape[2:])
+              for mask, picture in zip(masks, pictures)]
+    return Features(network, pictures, guides=guides, device=device)
 
 
 def _style_at(style, long_side):
-    """A style at a long side, but with enough pixels on its short one for the deepest layer."""
-    return resize(style, fit(*style.shape[2:], round(max(long_side, 16 * max(style.shape[2:]) / min(style.shape[2:])))))
+    """A style at a long side, but with enough pixels on its short one for the deepest layer, and no more than LARGEST_STYLE."""
+    height, width = style.shape[2:]
+    most = max(height, width) * math.sqrt(LARGEST_STYLE / (height * width))
+    return resize(style, fit(height, width, round(min(max(long_side, 16 * max(height, width) / min(height, width)), most))))
 
 
-def _start(init, content, styles, seed):
+def _start(init, content, style, seed):
     if init == "content":
         return content
     if init == "style":
-        return resize(styles[0], content.shape[2:])
+        return resize(style, content.shape[2:])
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(content.shape, generator=generator)
 
@@ -247,27 +299,26 @@ def _optimizer(canvas, kind, factor):
     x = canvas.clone(memory_format=torch.contiguous_format).requires_grad_(True)
     if kind == "adam":
         return x, torch.optim.Adam([x], lr=0.02 * factor)
-    return x, torch.optim.LBFGS([x], lr=factor, max_iter=1, history_size=10, tolerance_grad=0, tolerance_change=0)
+    history = SHORT_HISTORY if is_large(*x.shape[2:]) else HISTORY
+    return x, torch.optim.LBFGS([x], lr=factor, max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0)
 
 
-def _descend(objective, canvas, iterations, kind):
-    """Minimise an objective over a canvas within [0, 1]: yields (canvas, its {loss: float}, message, last) per iteration."""
+def _descend(objective, good, iterations, kind):
+    """Minimise an objective within [0, 1], from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
     def evaluate(x):
         """The losses at x; their gradient stays in x.grad."""
         x.grad = None
-        losses = objective(x)
-        sum(losses.values()).backward()
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return objective(x)
 
     def sound(losses):
         return math.isfinite(total := sum(losses.values())) and total < limit
 
-    x, optimizer = _optimizer(canvas, kind, 1.0)
+    x, optimizer = _optimizer(good, kind, 1.0)
     losses, limit = evaluate(x), math.inf
     if not sound(losses):
         raise StyleTransferError("The losses of the first picture are no finite numbers: use smaller weights, other layers or "
                                  "--precision float32, or fetch the backbone again.")
-    good, limit, retries, done, message = canvas, EXPLODED * sum(losses.values()) + 1, 0, 0, ""
+    limit, retries, done, message = EXPLODED * sum(losses.values()) + 1, 0, 0, ""
     while done < iterations:
         optimizer.step(lambda: sum(losses.values()))  # noqa: B023  moves x by the gradient of `evaluate`
         with torch.no_grad():

@@ -8,14 +8,20 @@ def content_loss(features, target):
     return 0.5 * (features - target).pow(2).sum()
 
 
-def gram_matrix(features):
+def gram_matrix(features, guide=None):
     """Inner products of channels, averaged over positions: [N, C, H, W] -> [N, C, C], G = F F^T / (H W).
 
     Gatys et al. 2016, equation 3, divided by the number of positions M so that pictures of any size compare.
+    guide: [1, 1, H, W] in [0, 1], where the features count: G = (T F) (T F)^T with T = guide / |guide|, which for a guide of
+    ones is the same; Gatys et al. 2017, "Controlling Perceptual Factors", equations 3 to 5. All 0 gives zeros.
     """
-    f = features.float().flatten(2)
+    f = features.float()
+    if guide is None:
+        f, weight = f.flatten(2), f.shape[2] * f.shape[3]
+    else:
+        f, weight = (f * guide).flatten(2), guide.pow(2).sum().clamp_min(1e-12)
     with torch.autocast(f.device.type, enabled=False):  # sums over many positions need the digits
-        return f @ f.transpose(1, 2) / f.shape[2]
+        return f @ f.transpose(1, 2) / weight
 
 
 def style_loss(gram, target):

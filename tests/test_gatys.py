@@ -6,8 +6,10 @@ import pytest
 import torch
 
 import style_transfer as st
-from style_transfer import backbones, gatys
+from style_transfer import backbones, color, gatys
+from style_transfer.color import luminance
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
+from style_transfer.objective import MARGIN, Features, Objective, pad
 from tests.test_arbitrary import style_distance
 
 
@@ -64,9 +66,9 @@ def test_the_ratio_does_not_depend_on_the_number_of_pixels(photo, painting):
 
     def proportion(repeats):
         image, content, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
-        styles = [gatys.Target(network(style, gatys.STYLE_LAYERS), 1.0)]
-        losses = gatys._objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(gatys._pad(image))
-        return float(losses["content"] / losses["style"])
+        styles = [gatys.Target(Features(network, [style]), 1.0)]
+        losses = Objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(pad(image))
+        return losses["content"] / losses["style"]
     assert 0.6 < proportion(2) / proportion(1) < 1.7  # sums over pixels would make it 4
 
 
@@ -151,10 +153,10 @@ def test_a_picture_is_accepted_once_its_own_loss_is_sound(optimizer, photo, pain
 def test_the_losses_are_those_of_the_picture_beside_them(photo, painting):
     steps = run(photo, [painting], iterations=6, scales=1, size=64)
     network, small = backbones.load("compact"), st.images.resize(photo, 64)
-    style = network(gatys._style_at(painting, 64), gatys.STYLE_LAYERS)
-    objective = gatys._objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
+    style = Features(network, [gatys._style_at(painting, 64)])
+    objective = Objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
     for step in (steps[0], steps[-1]):  # the margin is not in the picture: by reflection it comes out nearly the same
-        again = {n: float(v) for n, v in objective(gatys._pad(step.image)).items()}
+        again = objective(pad(step.image))
         assert again["variation"] == pytest.approx(step.losses["variation"], rel=1e-3)
         assert again["style"] == pytest.approx(step.losses["style"], rel=0.25)
 
@@ -163,12 +165,12 @@ def test_the_margin_does_not_count(photo, painting):
     """Whatever stands beyond the picture by more than the layers' reach leaves the losses alone."""
     network = backbones.load("compact")
     terms = gatys.standard_terms(content_layer="relu1_1", style_layers=["relu1_1"])
-    objective = gatys._objective(network, photo, [gatys.Target(network(painting, ["relu1_1"]), 1.0)], terms)
-    canvas = gatys._pad(photo.flip(3))
+    objective = Objective(network, photo, [gatys.Target(Features(network, [painting]), 1.0)], terms)
+    canvas = pad(photo.flip(3))
     other = canvas.clone()
-    other[:, :, :gatys.MARGIN - 2], other[..., -gatys.MARGIN + 2:] = 1.0, 0.0
+    other[:, :, :MARGIN - 2], other[..., -MARGIN + 2:] = 1.0, 0.0
     for name, value in objective(canvas).items():
-        assert float(value) == pytest.approx(float(objective(other)[name]), rel=1e-5)
+        assert value == pytest.approx(objective(other)[name], rel=1e-5)
 
 
 @pytest.mark.parametrize("iterations, sizes", [(1, [96]), (2, [48, 96]), (3, [32, 48, 96]), (4, [32, 32, 48, 96])])
@@ -183,6 +185,96 @@ def test_another_term_is_one_function(photo, painting):
     step = run(photo, [painting], iterations=12, scales=1, size=64, terms=[*gatys.standard_terms(), dark])[-1]
     assert set(step.losses) == {"content", "style", "variation", "darkness"}
     assert step.image.mean() < 0.8 * plain.image.mean()
+
+
+def left_half(image):
+    """A mask of the left half of a picture."""
+    return torch.ones(1, 1, *image.shape[2:]) * (torch.arange(image.shape[3]) < image.shape[3] // 2)
+
+
+def test_a_style_in_a_region_comes_as_close_as_in_the_whole_picture(photo, painting, painting_2):
+    left = left_half(photo)
+    half = run(photo, [painting, painting_2], masks=[left, 1 - left], iterations=40, scales=2)[-1].image
+    whole, other = (run(photo, [style], iterations=40, scales=2)[-1].image for style in (painting, painting_2))
+    width = photo.shape[3] // 2
+    for image, style, part in ((whole, painting, slice(0, width)), (other, painting_2, slice(width, None))):
+        assert style_distance(half[..., part], style) < 1.3 * style_distance(image[..., part], style) + 0.01
+    assert style_distance(half[..., :width], painting) < 0.5 * style_distance(half[..., width:], painting)
+
+
+def test_the_photograph_shows_through_where_the_masks_leave_room(photo, painting):
+    left = left_half(photo)
+    steps = run(photo, [painting], masks=[left], iterations=6, scales=2)
+    width = photo.shape[3] // 2
+    for step in steps:
+        assert step.image.isfinite().all()
+    assert torch.equal(steps[-1].image[..., width:], photo[..., width:])
+    assert (steps[-1].image[..., :width] - photo[..., :width]).abs().mean() > 0.03
+    nowhere = run(photo, [painting], masks=[torch.zeros(1, 1, 8, 8)], iterations=2, scales=1)[-1].image
+    assert torch.equal(nowhere, photo)
+
+
+def test_masks_of_everything_change_nothing(photo, painting):
+    plain = run(photo, [painting], iterations=4, size=64, scales=1)[-1]
+    masked = run(photo, [painting], iterations=4, size=64, scales=1, masks=[torch.ones(1, 1, 5, 7)],
+                 style_masks=[torch.ones(1, 1, 3, 3)])[-1]
+    assert masked.total == pytest.approx(plain.total, rel=0.02)
+    assert (masked.image - plain.image).abs().mean() < 0.01
+
+
+def test_a_style_mask_leaves_the_rest_of_the_style_out(photo, painting):
+    both = torch.cat([painting, 1 - painting], 3)
+    masks = [left_half(both), 1 - left_half(both)]
+    first, second = (run(photo, [both], style_masks=[mask], iterations=25, scales=1, stroke=2)[-1].image for mask in masks)
+    assert style_distance(first, painting) < 0.75 * style_distance(second, painting)
+    assert style_distance(second, 1 - painting) < 0.75 * style_distance(first, 1 - painting)
+
+
+def test_an_oeuvre_is_one_style_of_all_its_pictures(photo, painting):
+    def end(*styles, **kwargs):
+        return run(photo, styles, iterations=10, size=64, scales=1, alpha=0, **kwargs)[-1].image
+    single, dark = end(painting), painting / 4
+    assert torch.equal(end([painting]), single)
+    assert (end([painting, painting.clone()]) - single).abs().mean() < 0.005
+    assert (end([painting, dark]) - single).abs().mean() > 0.02
+    assert (end([painting, dark], style_masks=[[None, torch.zeros(1, 1, 4, 4)]]) - single).abs().mean() < 0.005
+
+
+def grain(image):
+    """Pixels over which a picture's luminance keeps half of its correlation, along the rows."""
+    y = luminance(image)
+    y = y - y.mean()
+    return next(k for k in range(1, 64) if (y[..., k:] * y[..., :-k]).mean() < 0.5 * y.pow(2).mean())
+
+
+def test_larger_strokes(painting):
+    """On a flat picture only the style's forms are left, and these grow with the stroke."""
+    flat = torch.full((1, 3, 160, 160), 0.5)
+    small, large = (run(flat, [painting], iterations=60, init="noise", stroke=stroke, alpha=0)[-1].image for stroke in (0.5, 2))
+    assert grain(large) > 1.5 * grain(small)
+
+
+def test_colour_and_texture_have_strengths(photo, painting):
+    def end(**strengths):
+        return run(photo, [painting], iterations=4, size=64, scales=1, **strengths)[-1].image
+    small, full = st.images.resize(photo, 64), end()
+    assert torch.allclose(end(color_strength=0, texture_strength=0), small, atol=1e-5)
+    assert torch.equal(end(color_strength=0.5), color.finish(small, full, color_strength=0.5))
+
+
+@pytest.mark.parametrize("size, stroke, sides", [
+    (512, 1, [128, 256, 512]), (512, 4, [32, 64, 128, 256, 512]), (512, 0.25, [512]), (1024, 1, [128, 256, 512, 1024]),
+    (3464, 1, [108, 216, 433, 866, 1732, 3464]), (16384, 8, [128, 256, 512, 1024, 2048, 4096, 8192, 16384])])
+def test_sizes_follow_from_the_result_and_the_stroke(size, stroke, sides):
+    assert gatys._sides(size, None, stroke) == sides
+
+
+def test_large_sizes_get_fewer_iterations():
+    sizes = [(side * 2 // 3, side) for side in (433, 866, 1732, 3464)]
+    assert gatys._shares(300, sizes) == [120, 120, 30, 30]
+    assert gatys._shares(1000, sizes) == [444, 443, 83, 30]
+    assert gatys._shares(7, sizes) == [3, 2, 1, 1]
+    assert gatys._shares(50, sizes[-1:]) == [50]
 
 
 def test_colours_can_be_kept(photo, painting):
@@ -223,6 +315,15 @@ def test_it_can_be_closed_at_any_step(photo, painting):
     (dict(iterations=0), "iteration"),
     (dict(size=8), "size must be a whole number from 32"),
     (dict(init="magic"), "init"),
+    (dict(texture_strength=2), "texture_strength must be a number from 0 to 1"),
+    (dict(stroke=0.1), "stroke must be a number from 0.25 to 8"),
+    (dict(styles=[[]]), "empty list"),
+    (dict(masks=[]), "Each style needs one mask: a list of 1"),
+    (dict(masks=[torch.rand(1, 3, 8, 8)]), r"A mask must be a tensor \[1, 1, H, W\]"),
+    (dict(masks=[torch.full((1, 1, 8, 8), float("nan"))]), "not numbers"),
+    (dict(style_masks=torch.ones(1, 1, 8, 8)), "list of 1"),
+    (dict(style_masks=[[None, None]]), "A style of 1 pictures needs"),
+    (dict(style_masks=[torch.zeros(1, 1, 8, 8)]), "A style mask is empty"),
     (dict(style_weights=[1, 2]), "weights"),
     (dict(content=torch.rand(1, 3, 1, 1)), "too small"),
     (dict(content=torch.full((1, 3, 64, 64), float("nan"))), "not numbers"),
