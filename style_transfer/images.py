@@ -181,7 +181,10 @@ def _encode_16_bits(tensor, alpha, kind):
     array = np.empty((*tensor.shape[1:], 3 if alpha is None else 4), np.uint16)
     for part in rows(*tensor.shape[1:]):
         array[part] = _levels(tensor, alpha, part, 16)[..., [2, 1, 0, 3][:array.shape[2]]]  # OpenCV's order: blue first
-    done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    try:
+        done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    except cv2.error:
+        done = False
     if not done:
         raise ValueError("the encoder failed")
     return data

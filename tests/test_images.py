@@ -797,6 +797,14 @@ def test_other_depths_are_refused(suffix, bits, match, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sixteen_bits_that_opencv_cannot_write(tmp_path):
+    pytest.importorskip("cv2")
+    with pytest.raises(StyleTransferError, match="could not be written") as error:
+        images.save(torch.rand(1, 3, 1, 1_000_001), tmp_path / "a.png", bits=16)  # libpng's limit
+    one_sentence(error)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_sixteen_bits_without_opencv(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(StyleTransferError, match="pip install") as error:
