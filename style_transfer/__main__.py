@@ -107,7 +107,7 @@ def _command(name):
 
 def _style(path, size=None):
     """A style's picture, or the list of those in a folder."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return images.load(path, size)
     return [images.load(work, size) for work in folders.pictures(path)]
 

@@ -65,8 +65,8 @@ def find(content, output, styles=(), overwrite=False, bits=8):
     """What is to be painted of a photograph or a folder of them: a `Todo`, all checked, without the results that are there.
 
     content, output: Path; a folder's subfolders are painted into subfolders of the same names, which are made. Hidden files
-    and folders, links to folders, the output and files that are no pictures are left out. styles: originals, too; bits: of a channel
-    of the results.
+    and folders, links to folders, the output and files that are no pictures are left out. styles: originals; bits: a
+    channel of the results.
     Raises InputError where an original would be overwritten, results would lie among the photographs, or two have one name.
     """
     if not os.path.exists(content):

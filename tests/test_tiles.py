@@ -82,7 +82,7 @@ def test_the_features_of_a_box_are_those_of_the_picture(content, monkeypatch):
 def test_layer_by_layer_the_input_stays_what_it_is(content, monkeypatch):
     monkeypatch.setattr(tiles, "VALUES", 1 << 14)
     network = checkpoints.shared(weights.find("starry-night"))
-    blocks = [layer for layer in network.layers if type(layer).__name__ == "ResidualBlock"][:2]
+    blocks = [layer for layer in network.parts if type(layer).__name__ == "ResidualBlock"][:2]
     x = torch.randn(1, blocks[0].conv1.in_channels, 64, 48, generator=torch.Generator().manual_seed(0))
     before = x.clone()
     with torch.no_grad():

@@ -423,7 +423,7 @@ COMMANDS = [
         "nowhere.jpg style.jpg -o out.png", "photo.jpg nowhere.jpg -o out.png", "broken.jpg style.jpg -o out.png",
         "photo.jpg broken.jpg -o out.png", "photo.jpg style.jpg empty.jpg -o out.png", "pipe.jpg style.jpg -o out.png",
         "photo.jpg pipe.jpg -o out.png", "photo.jpg zero.jpg -o out.png", "loop.jpg style.jpg -o out.png",
-        "photo.jpg loop.jpg -o out.png", "dangling.jpg style.jpg -o out.png", "photo.jpg in -o out.png",
+        "photo.jpg loop.jpg -o out.png", "dangling.jpg style.jpg -o out.png", "photo.jpg nothing -o out.png",
         "pixel.png style.jpg -o out.png", "nothing style.jpg -o out", "'' style.jpg -o out.png", "photo.jpg '' -o out.png",
         "huge.png style.jpg -o out.png", f"{'x' * 300} style.jpg -o out.png", f"photo.jpg {'x' * 300} -o out.png",
         "'[red]in[/b].jpg' style.jpg -o out.png", "'a\nb.jpg' style.jpg -o out.png", "nowhere.jpg style.jpg -o new/out.png",

@@ -31,7 +31,7 @@ class Johnson(nn.Module):
         self.last = Conv(w1, 3, self.kernel)
 
     @property
-    def layers(self):
+    def parts(self):
         """All of them, in the order of their use."""
         relu = nn.ReLU(True)
         return [self.conv1, self.norm1, relu, self.conv2, self.norm2, relu, self.conv3, self.norm3, relu, *self.blocks,
@@ -44,4 +44,4 @@ class Johnson(nn.Module):
         """
         height, width = image.shape[2:]
         x = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
-        return run(self.layers, x)[:, :, :height, :width]
+        return run(self.parts, x)[:, :, :height, :width]

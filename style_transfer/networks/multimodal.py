@@ -15,17 +15,17 @@ class Layer(nn.Module):
         self.conv, self.norm, self.up = Conv(in_channels, out_channels, kernel_size, stride), InstanceNorm(out_channels), up
 
     @property
-    def layers(self):
+    def parts(self):
         """What it consists of, in the order of its use."""
         return [*([Up()] if self.up else []), self.conv, self.norm, nn.ReLU(True)]
 
     def forward(self, x):
-        return sequence(self.layers, x)
+        return sequence(self.parts, x)
 
 
 def _flat(layers):
     """Convolutions, normalisations and the like, out of what is made of them; residual blocks as they are."""
-    return [part for layer in layers for part in (layer.layers if isinstance(layer, Layer) else [layer])]
+    return [part for layer in layers for part in (layer.parts if isinstance(layer, Layer) else [layer])]
 
 
 def _down(channels, widths):
