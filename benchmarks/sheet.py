@@ -1,9 +1,10 @@
-"""The contact sheets of README and model card: what Gatys, AdaIN and WCT make of photographs and styles, all fixed styles, and
-AdaIN on drawings without and with the painting's palette.
+"""The contact sheets of README and model card: what Gatys, AdaIN and WCT make of photographs and styles, all fixed styles,
+AdaIN on drawings without and with the painting's palette, and regions, strokes and colours.
 
     python -m benchmarks.sheet checkpoints/results.jpg
     python -m benchmarks.sheet checkpoints/styles.jpg --what fixed
     python -m benchmarks.sheet checkpoints/palette.jpg --what palette
+    python -m benchmarks.sheet examples/options.jpg --what options
     python -m benchmarks.sheet sheet.jpg --style emaki --photos DIR
 
 The last one shows photographs of your own above what one fixed style makes of them.
@@ -90,6 +91,33 @@ def fixed():
     return result
 
 
+def options():
+    """A photograph, where two styles go and what comes of it, strokes of several sizes, and colours and strokes alone."""
+    photo = st.load(EXAMPLES / "photos/pagoda.jpg", 1024)
+    styles = [st.load(EXAMPLES / f"styles/{name}.jpg", 512) for name in ("waves", "facets")]
+    height, width = photo.shape[2:]
+    down, along = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, width / height, width), indexing="ij")
+    sun = ((down - 0.45).square() + (along - 0.95).square() < 0.12).float()[None, None]
+    masks = [sun, 1 - sun]
+    regions = torch.cat([*masks, torch.zeros_like(sun)], 1)  # red and green, as the command line takes them
+
+    def adain(styles, **arguments):
+        return st.arbitrary.stylize(photo, styles, method="adain", **arguments)
+
+    rows = [["photograph", "regions", "two styles by region", "one of them alone"],
+            [photo, regions, adain(styles, masks=masks), adain(styles[:1], masks=masks[:1])],
+            ["strokes of half the size", "as they are", "twice as large", "four times as large"],
+            [adain(styles[:1], stroke=stroke) for stroke in (0.5, 1.0, 2.0, 4.0)],
+            ["The Scream", "its colours alone", "its strokes alone", "half of both"],
+            [st.fixed.stylize(photo, "the-scream", color_strength=c, texture_strength=t)
+             for c, t in ((1, 1), (1, 0), (0, 1), (0.5, 0.5))]]
+    parts = [sheet(titles, [pictures]) for titles, pictures in zip(rows[::2], rows[1::2])]
+    result = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)))
+    for number, part in enumerate(parts):
+        result.paste(part, (0, number * part.height))
+    return result
+
+
 def style(name, folder):
     """All photographs of a folder, four a row, each above what the style makes of it."""
     photos = [st.load(path, 768) for path in pairs.pictures(folder)]
@@ -105,11 +133,12 @@ def style(name, folder):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("output", type=Path)
-    p.add_argument("--what", choices=("arbitrary", "fixed", "palette"), default="arbitrary")
+    kinds = {"arbitrary": arbitrary, "fixed": fixed, "palette": palette, "options": options}
+    p.add_argument("--what", choices=kinds, default="arbitrary")
     p.add_argument("--style", help="a fixed style's name, or its file")
     p.add_argument("--photos", type=Path, default=EXAMPLES / "photos", help="folder, for --style")
     a = p.parse_args()
-    made = style(a.style, a.photos) if a.style else {"arbitrary": arbitrary, "fixed": fixed, "palette": palette}[a.what]()
+    made = style(a.style, a.photos) if a.style else kinds[a.what]()
     made.save(a.output, quality=88)
 
 
