@@ -74,7 +74,7 @@ def test_subfolders_and_what_is_no_photograph():
     assert found == {"b.jpg": "in/2020/out/b.jpg.png", "b.png": "in/2020/out/b.png.png", "broken.jpg": "in/2020/out/broken.png",
                      "linked.jpg": "in/2020/out/linked.png", "2020/a.jpg": "in/2020/out/2020/a.png",
                      "2020/May/a.jpg": "in/2020/out/2020/May/a.png", "2020/scan": "in/2020/out/2020/scan.png"}
-    assert notes == "Files that are no pictures of a known format are left out: 2 x .txt, 1 x .db, 1 x readme."
+    assert notes == "Files that are no pictures of a known format are left out: 2 x .txt, 1 x README, 1 x .db."
     assert Path("in/2020/out/2020/May").is_dir()
 
 
@@ -174,7 +174,7 @@ def test_threads_end_at_once_and_leave_nothing(end):
     sources = [f"in/{k}.png" for k in range(10)]
     photographs(*sources)
     torch.set_num_threads(3)  # so that all three paint
-    started, ended = queue.SimpleQueue(), []
+    started, ended, now = queue.SimpleQueue(), [], threading.Event()
 
     def work(picture, advance):
         if torch.equal(picture, first):
@@ -182,7 +182,7 @@ def test_threads_end_at_once_and_leave_nothing(end):
         started.put(None)
         try:
             while True:
-                if end == "mistake" and torch.equal(picture, second):
+                if end == "mistake" and torch.equal(picture, second) and now.is_set():
                     raise ZeroDivisionError
                 time.sleep(0.01)
         finally:
@@ -197,6 +197,7 @@ def test_threads_end_at_once_and_leave_nothing(end):
             started.get(timeout=60)
         results.close()
     else:
+        now.set()
         with pytest.raises(ZeroDivisionError):
             next(results)
     assert time.monotonic() - start < 5 and ended and threading.active_count() == 1
