@@ -304,7 +304,7 @@ def _optimizer(canvas, kind, factor):
 
 
 def _descend(objective, good, iterations, kind):
-    """Minimise an objective within [0, 1], from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
+    """Minimise an objective within [0, 1] from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
     def evaluate(x):
         """The losses at x; their gradient stays in x.grad."""
         x.grad = None
