@@ -1,6 +1,7 @@
 """The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
 
 import contextlib
+import inspect
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, gatys, hub, images
+from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images, regions
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -29,8 +30,8 @@ console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_
 
 def _declared(option):
     """One of the core's options as typer takes it: type, range or choices, and help."""
-    kind = int if isinstance(option.low, int) else float
-    if option.choices:  # whose members are equal to the strings
+    kind = int if isinstance(option.low, int) or isinstance(option.default, int) else float
+    if isinstance(option.default, str):  # whose members are equal to the strings
         kind = Enum("Choice", {name: name for name in option.choices}, type=str)
     return Annotated[kind if option.default is not None else kind | None,
                      typer.Option(min=option.low, max=option.high, help=option.help, callback=lambda context, param, value:
@@ -50,7 +51,7 @@ def _precision(name):
 
 
 Content = Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph, or a folder of photographs.")]
-Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures.")]
+Styles = Annotated[list[Path], typer.Argument(help="One or several style pictures; a folder of pictures is one style.")]
 Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH",
                                       help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
@@ -64,9 +65,57 @@ Precision = Annotated[str | None, typer.Option(help=f"{', '.join(devices.PRECISI
 Ray = Annotated[str | None, typer.Option(metavar="local|auto|HOST:PORT", callback=cluster.check, help=(
     "Paint a folder on all cores or GPUs of a Ray cluster: this machine (local), or the cluster that it belongs to. "
     f"Needs {cluster.INSTALL}; {cluster.SHARED}.").replace("[", r"\["))]
-Size, PreserveColor = _declared(images.SIZE), _declared(fixed.OPTIONS["preserve_color"])
-Alpha, Strength = _declared(arbitrary.OPTIONS["alpha"]), _declared(fixed.OPTIONS["strength"])
+Masks = Annotated[list[Path] | None, typer.Option(metavar="FILE...", help=(
+    "Where the styles go: a picture for each of them, white there, or one with a colour for each, in this order: "
+    f"{', '.join(regions.COLORS)}. Where it is black, the photograph stays. All up to the next option."))]
+StyleMasks = Annotated[list[Path] | None, typer.Option(metavar="FILE...", help=(
+    "For each style a picture that is white where it counts. All up to the next option."))]
+Size, Alpha, Strength = (_declared(option) for option in (images.SIZE, arbitrary.OPTIONS["alpha"], fixed.OPTIONS["strength"]))
 Gatys, DEFAULTS = SimpleNamespace(**{name: _declared(option) for name, option in gatys.OPTIONS.items()}), gatys.DEFAULTS
+LOOK = ("stroke", "preserve_color", "color_strength", "texture_strength")  # what all methods have in common
+SHARED = {**{name: (_declared(fixed.OPTIONS[name]), fixed.OPTIONS[name].default) for name in LOOK}, "masks": (Masks, None),
+          "bits": (_declared(images.BITS), images.BITS.default), "overwrite": (Overwrite, False),
+          "jobs": (_declared(folders.JOBS), None), "ray": (Ray, None), "device": (Device, None), "precision": (Precision, None)}
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose lists of files need their option's name only once: --masks a.png b.png."""
+
+    def parse_args(self, ctx, args):
+        names = {name for parameter in self.params if getattr(parameter, "multiple", False) and parameter.metavar == "FILE..."
+                 for name in parameter.opts}
+        expanded, last = [], None
+        for arg in args:
+            if last and arg[:1] != "-" and expanded[-1] != last:
+                expanded.append(last)
+            expanded.append(arg)
+            last = arg if arg in names else None if arg[:1] == "-" else last
+        return super().parse_args(ctx, expanded)
+
+
+def _command(name):
+    """A command with the SHARED options, which its function takes as a dictionary."""
+    def register(function):
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        more = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+                for key, (annotation, default) in SHARED.items()]
+        function.__signature__ = signature.replace(parameters=[*own, *more])
+        return app.command(name, cls=_Command)(function)
+    return register
+
+
+def _style(path, size=None):
+    """A style's picture, or the list of those in a folder."""
+    if not path.is_dir():
+        return images.load(path, size)
+    return [images.load(work, size) for work in folders.pictures(path)]
+
+
+def _look(options, count):
+    """The keyword arguments that the SHARED options are for every method, of so many styles."""
+    masks = options["masks"]
+    return {name: options[name] for name in LOOK} | {"masks": masks and regions.load(masks, count)}
 
 
 def _numbers(text, kind=float):
@@ -79,47 +128,19 @@ def _numbers(text, kind=float):
         raise InputError(f"{text!r} cannot be read: write {example}.") from None
 
 
-def _jobs(content, output, styles=(), overwrite=False, ray=None):
-    """Pairs of content file and result file, all checked, without the results that a folder has already.
-
-    Folders of results are made. Raises InputError where an original would be overwritten, or two results have one name.
-    """
-    if not os.path.exists(content):
-        raise InputError(f"There is no file or folder {content}: check its name.")
-    if ray and not content.is_dir():
+def _todo(content, output, styles, options):
+    """What is to be painted, a `folders.Todo`; what is left out is said. Ends the program where there is nothing to do."""
+    if options["ray"] and options["jobs"]:
+        raise InputError("--jobs is for this process, and --ray paints on all cores of its cluster: leave one of them away.")
+    if options["ray"] and os.path.exists(content) and not content.is_dir():
         raise InputError(f"--ray is for many pictures, and {content} is one: name a folder, or leave --ray away.")
-    if content.is_dir():
-        files = sorted(p for p in content.iterdir() if p.is_file() and not p.name.startswith("."))
-        if not files:
-            raise InputError(f"There is no file in the folder {content}: name one with photographs.")
-        if not output.is_dir() and (output.exists() or output.suffix.lower() in images.SUFFIXES):
-            raise InputError(f"{output} is a file, and {content} a folder: name a folder for the results.")
-        if output.is_dir() and output.samefile(content) and not overwrite:  # the next time, results would be photographs
-            raise InputError(f"{output} is the folder of the photographs: name another one for the results, or --overwrite.")
-        stems = Counter(p.stem.casefold() for p in files)  # a.jpg and a.png become a.jpg.png and a.png.png
-        jobs = [(p, output / f"{p.stem if stems[p.stem.casefold()] == 1 else p.name}.png") for p in files]
-    else:
-        jobs = [(content, output / f"{content.stem}.png" if output.is_dir() else output)]
-    names = Counter(str(target).casefold() for _, target in jobs)
-    if clash := [source.name for source, target in jobs if names[str(target).casefold()] > 1]:
-        raise InputError(f"The results of {', '.join(clash)} would have one name: rename one of them.")
-    originals = {os.path.realpath(path) for path in (*styles, *(source for source, _ in jobs))}
-    for _, target in jobs:
-        if os.path.realpath(target) in originals and not overwrite:
-            raise InputError(f"{target} is one of the originals: name another output, or --overwrite it.")
-        if target.suffix.lower() in images.SUFFIXES:
-            with contextlib.suppress(OSError):  # of which the next line speaks
-                target.parent.mkdir(parents=True, exist_ok=True)
-        images.output_format(target)
-    if output.is_dir() and not overwrite:
-        left = [(source, target) for source, target in jobs if not target.exists()]
-        if len(left) < len(jobs):
-            console.print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are in {output} already and are kept: --overwrite "
-                          "paints them anew.")
-        jobs = left
-    if not jobs:
+    originals = (*styles, *(options["masks"] or ()))
+    todo = folders.find(content, output, originals, options["overwrite"], options["bits"])
+    for note in todo.notes:
+        console.print(note)
+    if not todo.jobs:
         raise typer.Exit
-    return jobs
+    return todo
 
 
 def _progress(unit):
@@ -127,45 +148,39 @@ def _progress(unit):
                     TimeRemainingColumn(), console=console)
 
 
-def _here(jobs, work, progress, task):
-    """Run work(content, advance) for every job and save its picture; yields a `cluster.Result` for each."""
-    def advance(message=""):
-        progress.advance(task)
-        if message:
-            console.print(message, style="yellow")
-
-    for number, (content, output) in enumerate(jobs):
-        progress.update(task, description=content.name)
-        error = None
-        try:
-            images.save(work(images.load(content), advance), output)
-        except StyleTransferError as problem:
-            error = problem
-        yield cluster.Result(number, error)
-
-
-def _each(jobs, prepare, device, precision, ray, unit="pictures", total=1):
+def _each(todo, prepare, options, size=None, unit="pictures", total=1):
     """Paint every job, here or on a Ray cluster; in a folder one bad file does not stop the others.
 
-    prepare(device) -> work(content, advance) -> image, with total calls of advance(message or nothing) a picture.
+    prepare(device) -> work(content, advance) -> image, with total calls of advance(message or nothing) a picture, for
+    several pictures at once in threads. options: the SHARED; size: long side of the results, None for the contents'.
     """
-    failures, work = 0, prepare(device)  # for a cluster too, so that what is wrong with it is told at once
+    folder, paths, _ = todo
+    device, ray = options["device"], options["ray"]
+    failures, steps, work = 0, Counter(), prepare(device)  # for a cluster too, so that what is wrong with it is told at once
     with _progress(unit) as progress:
-        task = progress.add_task("Ray" if ray else "", total=total * len(jobs))
-        results = (cluster.paint(jobs, prepare, ray, device, precision, 1 if total > 1 else cluster.TOGETHER) if ray else
-                   _here(jobs, work, progress, task))
+        task = progress.add_task("Ray" if ray else paths[0].name, total=total * len(paths))
+
+        def advance(number, message=""):
+            steps[number] += 1
+            progress.advance(task)
+            if message:
+                console.print(f"{paths[number].name}: {message}", style="yellow")
+
+        results = (cluster.paint(folder, paths, prepare, ray, device, options["precision"], 1 if total > 1 else
+                                 cluster.TOGETHER) if ray
+                   else folders.paint(folder, paths, work, advance, options["jobs"], size, device))
         with contextlib.closing(results):
-            for count, (number, error, messages) in enumerate(results, 1):
+            for number, error, messages in results:
                 for message in messages:
-                    console.print(f"{jobs[number][0].name}: {message}", style="yellow")
+                    console.print(f"{paths[number].name}: {message}", style="yellow")
                 if error:
-                    if len(jobs) == 1:
+                    if len(paths) == 1:
                         raise error
                     failures += 1
-                    console.print(f"{jobs[number][0].name}: {error}", style="red")
-                progress.update(task, description=jobs[number][0].name, completed=count * total)
+                    console.print(f"{paths[number].name}: {error}", style="red")
+                progress.update(task, description=paths[number].name, advance=total - steps[number])
     if failures:
-        raise StyleTransferError(f"{failures} of {len(jobs)} pictures could not be stylised.")
+        raise StyleTransferError(f"{failures} of {len(paths)} pictures could not be stylised.")
 
 
 def _fetch_backbone(name, layers):
@@ -176,90 +191,90 @@ def _fetch_backbone(name, layers):
                 progress.update(task, completed=done, total=total)
 
 
-@app.command("gatys")
+@_command("gatys")
 def gatys_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
                   alpha: Gatys.alpha = DEFAULTS["alpha"], beta: Gatys.beta = DEFAULTS["beta"],
                   content_layer: str = DEFAULTS["content_layer"],
                   style_layers: Annotated[str, typer.Option(help="Names with commas, each with an optional weight: "
                                                                  "relu1_1,relu4_1=2.")] = ",".join(gatys.STYLE_LAYERS),
                   iterations: Gatys.iterations = DEFAULTS["iterations"], scales: Gatys.scales = DEFAULTS["scales"],
-                  size: Gatys.size = 512, stroke: Gatys.stroke = DEFAULTS["stroke"],
-                  variation: Gatys.variation = DEFAULTS["variation"], init: Gatys.init = DEFAULTS["init"],
-                  optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
-                  preserve_color: PreserveColor = "off", seed: Gatys.seed = DEFAULTS["seed"], overwrite: Overwrite = False,
-                  ray: Ray = None, device: Device = None, precision: Precision = None):
+                  size: Gatys.size = 512, variation: Gatys.variation = DEFAULTS["variation"],
+                  init: Gatys.init = DEFAULTS["init"], optimizer: Gatys.optimizer = DEFAULTS["optimizer"],
+                  backbone: Gatys.backbone = DEFAULTS["backbone"], seed: Gatys.seed = DEFAULTS["seed"],
+                  style_masks: StyleMasks = None, **options):
     """Optimise the picture itself (Gatys et al. 2016): the most beautiful and the slowest."""
     layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
               for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
     terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
-    numbers, pictures = _numbers(weights), [images.load(p) for p in styles]
+    numbers, pictures, look = _numbers(weights), [_style(p) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite, ray)
+    of_styles = style_masks and [mask for path in style_masks for mask in regions.load([path], 1)]
+    todo = _todo(content, output, styles, options)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
 
     def prepare(device):
         def work(picture, advance):
-            for step in gatys.optimize(picture, pictures, style_weights=numbers, terms=terms, iterations=iterations,
-                                       scales=scales, size=size, stroke=stroke, init=init, optimizer=optimizer,
-                                       backbone=backbone, preserve_color=preserve_color, seed=seed, device=device):
+            for step in gatys.optimize(picture, pictures, style_weights=numbers, style_masks=of_styles, terms=terms,
+                                       iterations=iterations, scales=scales, size=size, init=init, optimizer=optimizer,
+                                       backbone=backbone, seed=seed, device=device, **look):
                 advance(step.message)
             return step.image
         return work
 
-    _each(jobs, prepare, device, precision, ray, "iterations", iterations)
+    _each(todo, prepare, options, size, "iterations", iterations)
 
 
-def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, levels=arbitrary.WCT_LEVELS, decoder=None):
-    numbers, pictures = _numbers(weights), [images.load(p, style_size) for p in styles]
+def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, style_masks, options,
+               levels=arbitrary.WCT_LEVELS, decoder=None):
+    numbers, pictures, look = _numbers(weights), [_style(p, style_size) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
-    jobs = _jobs(content, output, styles, overwrite, ray)
+    of_styles = style_masks and [mask for path in style_masks for mask in regions.load([path], 1)]
+    of_styles = regions.check(of_styles, len(styles), "style mask") or [None] * len(styles)
+    todo = _todo(content, output, styles, options)
 
     def prepare(device):
-        encoded = [arbitrary.encode(picture, method, device, decoder) for picture in pictures]
-        return lambda picture, advance: arbitrary.stylize(picture, encoded, numbers, method, alpha, preserve_color, size=size,
-                                                          levels=levels, decoder=decoder, device=device)
+        encoded = [arbitrary.encode(picture, method, device, decoder, mask) for picture, mask in zip(pictures, of_styles)]
+        return lambda picture, advance: arbitrary.stylize(picture, encoded, numbers, method, alpha, size=size, levels=levels,
+                                                          decoder=decoder, device=device, **look)
 
-    _each(jobs, prepare, device, precision, ray)
+    _each(todo, prepare, options, size)
 
 
-@app.command("adain")
+@_command("adain")
 def adain_command(content: Content, styles: Styles, output: Output, weights: Weights = None, alpha: Alpha = 1.0,
-                  size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = "off",
+                  size: Size = None, style_size: StyleSize = 512, style_masks: StyleMasks = None,
                   decoder: Annotated[str | None, typer.Option(
-                      help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None,
-                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
+                      help="Another AdaIN decoder: a file, or a name that `weights list` gives.")] = None, **options):
     """Any style at once by adaptive instance normalisation (Huang and Belongie 2017): the fastest."""
-    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, decoder=decoder)
+    _arbitrary("adain", content, styles, output, weights, alpha, size, style_size, style_masks, options, decoder=decoder)
 
 
-@app.command("wct")
+@_command("wct")
 def wct_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
-                alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512,
+                alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512, style_masks: StyleMasks = None,
                 levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
-                                  ] = ",".join(map(str, arbitrary.WCT_LEVELS)),
-                preserve_color: PreserveColor = "off", overwrite: Overwrite = False, ray: Ray = None, device: Device = None,
-                precision: Precision = None):
+                                  ] = ",".join(map(str, arbitrary.WCT_LEVELS)), **options):
     """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
-    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, preserve_color, overwrite, ray, device,
-               precision, levels=_numbers(levels, int))
+    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, style_masks, options,
+               levels=_numbers(levels, int))
 
 
-@app.command("fixed")
+@_command("fixed")
 def fixed_command(content: Content, output: Output,
-                  style: Annotated[str, typer.Option(help="A name that `weights list` gives, or a weight file.")],
-                  strength: Strength = 1.0, size: Size = None, preserve_color: PreserveColor = "off",
-                  overwrite: Overwrite = False, ray: Ray = None, device: Device = None, precision: Precision = None):
+                  style: Annotated[list[str], typer.Option(help="A name that `weights list` gives, or a weight file; "
+                                                                "several of them with --masks.")],
+                  strength: Strength = 1.0, size: Size = None, **options):
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
-    network, jobs = sources.find(style), _jobs(content, output, (), overwrite, ray)
+    found, look = [sources.find(name) for name in style], _look(options, len(style))
+    fixed.check_styles(found, look["masks"])
+    todo = _todo(content, output, (), options)
 
     def prepare(device):
-        return lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device)
+        return lambda picture, advance: fixed.stylize(picture, found, strength, size=size, device=device, **look)
 
-    _each(jobs, prepare, device, precision, ray)
+    _each(todo, prepare, options, size)
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")

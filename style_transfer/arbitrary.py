@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
-from . import color, images, transforms
+from . import color, images, regions, strokes, tiles, transforms
 from . import device as devices
 from . import weights as weight_files
 from .errors import InputError
@@ -14,7 +13,6 @@ from .options import Option, check
 
 LEVELS = (5, 4, 3, 2, 1)
 WCT_LEVELS = (4, 3, 2, 1)  # the default: from relu5_1, a sixteenth of the size, too little of the photograph comes back
-MULTIPLE = 16  # four poolings: sides are continued to a multiple of it and cut back
 PICTURE = "picture"  # stands for the pixels where others are layers
 SMALLEST = 16  # pixels; below, relu5_1 has no feature left to speak of
 
@@ -24,49 +22,32 @@ class Method(NamedTuple):
 
     title: str
     transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
-    decoders: Callable  # levels -> names of the decoders, in the order of their use
-    paint: Callable  # (image, encoder, decoders, transfer) -> image
+    decoders: Callable  # levels -> names of the decoders, each painting on what the one before it made
 
 
 class EncodedStyle(NamedTuple):
-    """What a method needs to know of a style picture, computed once by `encode` and used for many contents."""
+    """What a method needs to know of a style, computed once by `encode` and used for many contents."""
 
     method: str
     statistics: dict  # {layer: its `transforms.Statistics`}
     decoder: str = ""  # that of `encode`
 
 
-def _decode_once(image, encoder, decoders, transfer):
-    """All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5.
-
-    Deviation: what AdaIN leaves of the photograph's hues, because it moves each channel by itself, is taken from the picture.
-    """
-    features = devices.run(encoder, image, decoders[0].layers)
-    image = devices.run(decoders[0], {layer: transfer(layer, f) for layer, f in features.items()}).float()
-    return transfer(PICTURE, image)
-
-
-def _coarse_to_fine(image, encoder, decoders, transfer):
-    """From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3."""
-    for decoder in decoders:
-        layer, = decoder.layers
-        features = devices.run(encoder, image, [layer])[layer]
-        image = devices.run(decoder, {layer: transfer(layer, features)}).float().clamp(0, 1)
-    return image
-
-
 _LAYERS = [f"relu{level}_1" for level in LEVELS]
 METHODS = {
+    # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
+    # of the photograph's hues, because it moves each channel by itself, is taken from the picture.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
-                    lambda levels: ["adain-decoder"], _decode_once),
-    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct),
-                  lambda levels: [f"wct-decoder-{level}" for level in levels], _coarse_to_fine),
+                    lambda levels: ["adain-decoder"]),
+    # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
+    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct), lambda levels: [f"wct-decoder-{level}" for level in levels]),
 }
 OPTIONS = {
     "method": Option("adain", "AdaIN is the fastest, WCT gives stronger textures.",
                      choices={name: method.title for name, method in METHODS.items()}),
     "alpha": Option(1.0, "Strength of the style: 1 takes it on in full, 0 only rebuilds the photograph.", 0.0, 1.0),
-    "preserve_color": color.PRESERVE,
+    "stroke": strokes.STROKE,
+    **color.OPTIONS,
     "size": images.SIZE,
     "levels": Option(WCT_LEVELS, "WCT's levels: deep ones carry composition, shallow ones colour and grain.",
                      choices={level: f"relu{level}_1" for level in LEVELS}),
@@ -84,84 +65,154 @@ def _networks(method, levels, decoder, device):
 
 
 @torch.no_grad()
-def encode(style, method="adain", device=None, decoder=None):
-    """The statistics of a style picture [1, 3, H, W], for `stylize` with many contents and the same decoder."""
+def encode(style, method="adain", device=None, decoder=None, mask=None):
+    """The statistics of a style, for `stylize` with many contents and the same decoder.
+
+    style: a picture [1, 3, H, W], or a list of pictures that are one style together, such as a painter's works: their
+    statistics are pooled over all positions. mask: [1, 1, h, w] in [0, 1], how much each place of a picture counts.
+    """
     device = devices.pick(device)
     check(OPTIONS, method=method)
-    style = images.check(style, "style", SMALLEST).to(device, memory_format=torch.channels_last)
+    works = style if isinstance(style, (list, tuple)) else [style]
+    if not works or mask is not None and len(works) > 1:
+        raise InputError("A style must be a picture or a list of pictures, and only one picture can have a mask.")
     encoder, _ = _networks(method, WCT_LEVELS, decoder, device)
-    features = devices.run(encoder, style, [n for n in METHODS[method].transforms if n in encoder.layers])
-    if PICTURE in METHODS[method].transforms:
-        features[PICTURE] = style
-    return EncodedStyle(method, {n: transforms.statistics(f) for n, f in features.items()}, str(decoder or ""))
+    layers = [n for n in METHODS[method].transforms if n != PICTURE]
+    sums = {n: transforms.Sums() for n in METHODS[method].transforms}
+    for work in works:
+        work = images.check(work, "style", SMALLEST)
+        part = None if mask is None else regions.of_style(mask, work)
+        _sum(tiles.Features(encoder, work, layers, device), {n: [(sums[n], part)] for n in layers})
+        if PICTURE in sums:
+            sums[PICTURE].add(work, part)
+    return EncodedStyle(method, {n: s.statistics() for n, s in sums.items()}, str(decoder or ""))
+
+
+def _sum(features, sums):
+    """Add a picture's `tiles.Features` to sums: {layer: [(transforms.Sums, mask of the picture or None for all of it)]}."""
+    for box, found in features.first():
+        for layer, f in found.items():
+            for several, mask in sums[layer]:
+                if mask is None:
+                    several.add(f)
+                elif (part := regions.at(mask, box, f.shape[2:])).any():
+                    several.add(f, part.to(f.device))
 
 
 @torch.no_grad()
-def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color="off", masks=None, *,
-            size=None, levels=WCT_LEVELS, decoder=None, device=None):
-    """Give a content picture the statistics of one or several styles.
+def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color="off", masks=None, *, style_masks=None,
+            stroke=1.0, color_strength=1.0, texture_strength=1.0, size=None, levels=WCT_LEVELS, decoder=None, smooth=None,
+            device=None):
+    """Give a content picture of any size the statistics of one or several styles.
 
-    content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'] or what `encode` made of them for the same
-    method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1.
-    preserve_color: a mode of `color.preserve`. masks: [1, 1, h, w] in [0, 1] for each style, how much of it goes where,
-    instead of weights; resized to the content. size: long side of the result in pixels, None = the content's. levels: those
-    of WCT, 5 the deepest. decoder: another AdaIN decoder than the shipped one, a path or a name, as `weights.find` takes it.
+    content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'], lists of them, or what `encode` made of them for the
+    same method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1.
+    masks: [1, 1, h, w] in [0, 1] for each style, where it goes, instead of weights; resized to the content. Statistics are
+    those of the region alone (Gatys et al. 2017, section 4), and where the masks add up to less than 1, the photograph shows.
+    style_masks: for each style a mask of what of it counts, or None. stroke: size of the strokes, apart from the result's.
+    preserve_color, color_strength, texture_strength: as `color.finish` takes them. size: long side of the result in pixels,
+    None = the content's. levels: those of WCT, 5 the deepest. decoder: another AdaIN decoder than the shipped one, a path or a
+    name, as `weights.find` takes it. smooth: (key, Statistics) -> Statistics, through which the content's go, for films.
+    Large pictures are worked on in tiles, and look as if they were not.
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing weights.
     """
     device = devices.pick(device)
-    check(OPTIONS, method=method, alpha=alpha, size=size)
+    check(OPTIONS, method=method, alpha=alpha, size=size, stroke=stroke, color_strength=color_strength,
+          texture_strength=texture_strength)
     color.check_mode(preserve_color)
     if not all(isinstance(several, (list, tuple)) and several for several in (styles, levels)):
         raise InputError("At least one style and one of the levels are needed, each in a list.")
     levels = sorted({OPTIONS["levels"].check("level", level) for level in levels}, reverse=True)
-    content = images.check(content, "content", 1 if size else SMALLEST)
+    content = images.check(content, "content", 1 if size else SMALLEST).cpu()
     if size is not None:
         content = images.check(images.resize(content, size), "content", SMALLEST)
     encoded = []
-    for style in styles:
+    for style, mask in zip(styles, regions.check(style_masks, len(styles), "style mask", True) or [None] * len(styles)):
         if not isinstance(style, EncodedStyle):
-            style = encode(style, method, device, decoder)
-        elif (style.method, style.decoder) != (method, str(decoder or "")):
-            raise InputError("This style was encoded for another method or decoder: pass the picture itself.")
+            style = encode(style, method, device, decoder, mask)
+        elif (style.method, style.decoder) != (method, str(decoder or "")) or mask is not None:
+            raise InputError("This style was encoded for another method, decoder or mask: pass the picture itself.")
         encoded.append(style)
     weights = transforms.normalize_weights(weights, len(styles))
-    regions = _regions(masks, content, len(styles), device)
-
-    def transfer(layer, features):
-        """alpha sum_k w_k T_k(f) + (1 - alpha) f, with a map of weights for each style where there are masks."""
-        statistics = transforms.statistics(features)
-        maps = [METHODS[method].transforms[layer](statistics, style.statistics[layer]) for style in encoded]
-        if regions is None:
-            return transforms.apply(transforms.blend(maps, weights, alpha), features)
-        parts = F.interpolate(regions, features.shape[2:], mode="area").unsqueeze(1)
-        return sum(part * transforms.apply(transforms.blend([m], [1.0], alpha), features)
-                   for part, m in zip(parts, maps)).to(features.dtype)
-
+    masks = regions.check(masks, len(styles))
     encoder, decoders = _networks(method, levels, decoder, device)
-    image = METHODS[method].paint(_pad(content).to(device, memory_format=torch.channels_last), encoder, decoders, transfer)
-    image = image[:, :, :content.shape[2], :content.shape[3]].clamp(0, 1).cpu()
-    return color.preserve(content.cpu(), image, preserve_color).contiguous()
+
+    def paint(image):
+        where = None if masks is None else regions.of_content(masks, image)
+        painter = _Painter(METHODS[method], encoded, weights, alpha, where, smooth, device)
+        for decoder in decoders:
+            image = painter.decode(image, encoder, decoder)
+        return painter.recolor(image).clamp_(0, 1)
+
+    image = strokes.paint(content, stroke, paint, SMALLEST)
+    if masks is not None:
+        image = regions.beside(content, image, masks)
+    return color.finish(content, image, preserve_color, color_strength, texture_strength).contiguous()
 
 
-def _pad(image):
-    """Continue a picture to sides that are multiples of MULTIPLE, by its last row and column."""
-    height, width = image.shape[2:]
-    return F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+class _Painter(NamedTuple):
+    """The styles, and where they go."""
 
+    method: Method
+    encoded: list  # EncodedStyle
+    weights: list  # one a style
+    alpha: float
+    masks: torch.Tensor | None  # [K, 1, H, W], one a style
+    smooth: Callable | None
+    device: torch.device
 
-def _regions(masks, content, count, device):
-    """Masks as weights [K, 1, H, W] that add up to 1 at every pixel of the padded content; where all are 0, equal parts."""
-    if masks is None:
-        return None
-    if not isinstance(masks, (list, tuple)) or len(masks) != count:
-        raise InputError(f"Each style needs one mask: a list of {count}.")
-    for mask in masks:
-        if not torch.is_tensor(mask) or mask.ndim != 4 or mask.shape[:2] != (1, 1) or not mask.numel():
-            found = list(mask.shape) if torch.is_tensor(mask) else type(mask).__name__
-            raise InputError(f"A mask must be a tensor [1, 1, H, W] in [0, 1], not {found}.")
-        if not mask.float().isfinite().all():
-            raise InputError("A mask holds values that are not numbers: make it anew, from 0 (outside) to 1 (inside).")
-    stack = torch.cat([F.interpolate(m.detach().float().cpu(), content.shape[2:], mode="bilinear", antialias=True)
-                       for m in masks]).clamp(0, 1)
-    stack = torch.where(stack.sum(0) > 0, stack, 1.0)
-    return _pad(stack / stack.sum(0)).to(device)
+    def _regions(self):
+        """(mask or None for the whole picture, styles, weights) of each region."""
+        if self.masks is None:
+            return [(None, self.encoded, self.weights)]
+        return [(mask[None], [style], [1.0]) for mask, style in zip(self.masks, self.encoded)]
+
+    def _map(self, key, layer, sums, styles, weights):
+        """alpha sum_k w_k T_k(f) + (1 - alpha) f, as an `Affine` map of the features of a layer."""
+        statistics = sums.statistics()
+        if self.smooth is not None:
+            statistics = self.smooth(key, statistics)
+        maps = [self.method.transforms[layer](statistics, style.statistics[layer]) for style in styles]
+        return transforms.blend(maps, weights, self.alpha)
+
+    def _compose(self, box, image, target, paint):
+        """Write into a box of target what paint(k) makes of that box of a picture in region k."""
+        target = box.cut(target)
+        if self.masks is None:
+            target.copy_(paint(0))
+            return
+        target.copy_(regions.compose(box.cut(self.masks), box.cut(image), paint))
+
+    def decode(self, image, encoder, decoder):
+        """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region; not clamped."""
+        features, parts = tiles.Features(encoder, image, decoder.layers, self.device), self._regions()
+        sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
+        _sum(features, sums)
+        maps = [{n: self._map((decoder.level, n, k), n, sums[n][k][0], *styles) for n in decoder.layers if sums[n][k][0].count}
+                for k, (_, *styles) in enumerate(parts)]
+        out = torch.empty_like(image)
+        for box in features.boxes:
+            outer = box.grown(decoder.radius, *features.size)
+            seen = features.second(outer)
+
+            def paint(k):
+                found = devices.run(decoder, {n: transforms.apply(maps[k][n], f) for n, f in seen.items()})  # noqa: B023
+                return box.cut(found, outer[:2]).float().cpu()[:, :, :image.shape[2] - box.top, :image.shape[3] - box.left]  # noqa: B023
+
+            self._compose(box, image, out, paint)
+        return out
+
+    def recolor(self, image):
+        """A picture whose pixels are mapped as well, where the method does so; in place."""
+        if PICTURE not in self.method.transforms:
+            return image
+        maps, boxes = [], tiles.boxes(*tiles.sides(image))
+        for k, (mask, *styles) in enumerate(self._regions()):
+            sums = transforms.Sums()
+            for box in boxes:
+                if mask is None or box.cut(mask).any():
+                    sums.add(box.cut(image), None if mask is None else box.cut(mask))
+            maps.append(self._map((0, PICTURE, k), PICTURE, sums, *styles) if sums.count else None)
+        for box in boxes:
+            self._compose(box, image, image, lambda k: transforms.apply(maps[k], box.cut(image)))  # noqa: B023
+        return image

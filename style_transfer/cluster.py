@@ -7,16 +7,13 @@ import math
 import os
 import pickle
 import re
-import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from typing import NamedTuple
 
 from . import device as devices
-from . import images
+from . import folders
 from .errors import InputError, StyleTransferError
 
 TOGETHER = 50  # pictures a task at most: Ray Data takes up to 0.2 s to hand out the next one
@@ -24,14 +21,6 @@ TRIES = 3  # workers that may die over a picture
 SECONDS = 60  # in which a cluster has to answer
 INSTALL = 'pip install "ray[data]"'
 SHARED = "all machines must see this project, the pictures and the results under the same paths"
-
-
-class Result(NamedTuple):
-    """What became of one job."""
-
-    job: int  # its number
-    error: StyleTransferError | None = None
-    messages: tuple = ()  # sentences that came while it was painted and are still to be shown
 
 
 def check(address):
@@ -42,26 +31,26 @@ def check(address):
     return address
 
 
-def paint(jobs, prepare, address, device=None, precision=None, together=TOGETHER):
-    """Paint pictures on all cores of a cluster, or on all its GPUs where it has some; yields a `Result` for each as it is done.
+def paint(folder, jobs, prepare, address, device=None, precision=None, together=TOGETHER):
+    """Paint pictures on all cores of a cluster, or on all its GPUs where it has some.
 
-    jobs: [(picture file, result file)], all results in one folder. prepare(device) -> work(content, tell) -> image, called
-    once in each worker; tell(sentence) shows a message. address: "local", "auto" or host:port. device: None for each machine's
-    best; precision: a name of `device.PRECISIONS`; together: pictures that a worker is given at once.
+    A generator of a `folders.Result` for each picture as it is done.
+
+    folder, jobs: of a `folders.Todo`. prepare(device) -> work(content, tell) -> image, called once in each worker;
+    tell(sentence) shows a message. address: "local", "auto" or host:port. device: None for each machine's best; precision: a
+    name of `device.PRECISIONS`; together: pictures that a worker is given at once.
     Ray gives the pictures of a worker that died to another one; those that are painted already are not painted again. What is
     being written lies in a hidden folder beside the results, which is removed at the end: nothing is left half-written.
     Until the end nothing is seen on stdout, where Ray reports dead workers.
     Raises InputError where Ray is not installed, StyleTransferError where the cluster or one of its machines cannot be used.
     """
-    scratch = jobs[0][1].parent / f".{secrets.token_hex(8)}.part"
-    scratch.mkdir()
     try:
-        with _cluster(address) as ray:
+        with folders.scratch(folder) as scratch, _cluster(address) as ray:  # in which no worker writes at the end any more
             resources = ray.cluster_resources()
             gpus = resources.get("GPU", 0) if device is None or device.startswith("cuda") else 0
             options = {"num_gpus": 1, "max_calls": 0} if gpus else {"num_cpus": 1}  # 0: the process stays, and its networks
             workers = max(1, int(gpus or resources.get("CPU", 1)))
-            stamps = [_stamp(target) for _, target in jobs]
+            stamps = [_stamp(job.target) for job in jobs]
             payload = ray.put((os.getcwd(), scratch, jobs, stamps, prepare, "cuda" if gpus else device, precision))
             tasks = math.ceil(len(jobs) / max(1, min(together, len(jobs) // (4 * workers))))
             numbers = ray.data.from_items(list(range(len(jobs))), override_num_blocks=tasks)
@@ -75,8 +64,6 @@ def paint(jobs, prepare, address, device=None, precision=None, together=TOGETHER
     except Exception as error:  # of any class, as the reasons may be
         why = _reason(str(error))
         raise StyleTransferError(f"The Ray cluster gave up ({why}): {SHARED}, and have its packages.") from error
-    finally:  # when no worker writes any more
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _stamp(path):
@@ -95,23 +82,21 @@ def _paint(row, payload):
     job, messages, error = row["item"], [], None
     try:
         scratch, jobs, stamps = _received(payload)[:3]
-        source, target = jobs[job]
-        part, tries = scratch / f"{secrets.token_hex(8)}{target.suffix}", scratch / str(job)
-        if _stamp(target) == stamps[job]:  # else a worker that died had done it
+        tries = scratch / str(job)
+        if _stamp(jobs[job].target) == stamps[job]:  # else a worker that died had done it
             with open(tries, "ab") as file:
                 file.write(b".")
                 if file.tell() > TRIES:  # Ray would go on for ever
                     raise StyleTransferError(f"{TRIES} workers died while they painted it: use a smaller size.")
-            images.save(_work(payload)(images.load(source), lambda message="": messages.append(message)), part)
-            os.replace(part, target)
+            folders.paint_one(jobs[job], scratch, _work(payload), lambda message="": messages.append(message))
             tries.unlink(missing_ok=True)
     except _Unfit as problem:
         job, error = None, StyleTransferError(f"The machine {socket.gethostname()} cannot paint: {problem}")
     except StyleTransferError as problem:
-        error = type(problem)(str(problem).replace(str(part), str(target)))
+        error = problem
     except OSError as problem:
-        error = StyleTransferError(f"'{target}' could not be written ({problem.strerror}): choose another place.")
-    return {"result": pickle.dumps(Result(job, error, tuple(filter(None, messages))))}
+        error = StyleTransferError(f"'{jobs[job].target}' could not be written ({problem.strerror}): choose another place.")
+    return {"result": pickle.dumps(folders.Result(job, error, tuple(filter(None, messages))))}
 
 
 @functools.lru_cache(maxsize=1)

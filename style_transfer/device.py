@@ -58,15 +58,15 @@ def precision(device):
     return torch.bfloat16 if capable else torch.float32
 
 
-def run(network, inputs, *others):
-    """network(inputs, *others), its convolutions in `precision`; inputs: a tensor, or a dictionary of tensors.
+def run(network, inputs, *others, **options):
+    """network(inputs, *others, **options), its convolutions in `precision`; inputs: a tensor, or a dictionary of tensors.
 
     Raises StyleTransferError where the memory is not enough.
     """
     kind = (inputs if torch.is_tensor(inputs) else next(iter(inputs.values()))).device.type
     try:
         with torch.autocast(kind, torch.bfloat16, enabled=precision(kind) == torch.bfloat16):
-            return network(inputs, *others)
+            return network(inputs, *others, **options)
     except RuntimeError as error:
         if "out of memory" in str(error) or "allocate memory" in str(error):
             raise StyleTransferError("There is not enough memory for pictures of this size: use a smaller size.") from error

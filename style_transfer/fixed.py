@@ -1,19 +1,19 @@
-"""One network, one style, one pass: Johnson's networks, Multimodal Transfer, and whatever `networks` calls fixed."""
+"""One network, one style: Johnson's networks, Multimodal Transfer, CycleGAN, and whatever else `networks` calls fixed."""
 
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints, color, images, networks, weights
+from . import checkpoints, color, images, networks, regions, strokes, tiles, weights
 from . import device as devices
 from .errors import CheckpointError, InputError
 from .networks.blocks import reflection_pad
 from .options import Option, check
 
 MARGIN = 16  # pixels that are painted around the picture and cut off
-LARGEST = 4096  # pixels, for a network that sees the whole picture at once
 OPTIONS = {
     "strength": Option(1.0, "Strength of the style: 1 is the network's picture, 0 the photograph.", 0.0, 1.0),
-    "preserve_color": color.PRESERVE,
+    "stroke": strokes.STROKE,
+    **color.OPTIONS,
     "size": images.SIZE,
 }
 
@@ -34,10 +34,22 @@ def _paint(network, reductions, content):
     height, width = content.shape[2:]
     padded = reflection_pad(content, margin)
     padded = F.pad(padded, (0, -padded.shape[3] % side, 0, -padded.shape[2] % side), mode="replicate")
-    pictures = devices.run(network, F.avg_pool2d(padded, reductions[0]) if reductions[0] > 1 else padded)
+    pictures = F.avg_pool2d(padded, reductions[0]) if reductions[0] > 1 else padded
+    large = {"run": tiles.sequence} if height * width > tiles.TILE else {}
+    pictures = devices.run(network, pictures, **large)
     pictures = [pictures] if torch.is_tensor(pictures) else pictures
     return [x[:, :, margin // k:margin // k - -height // k, margin // k:margin // k - -width // k]
             for x, k in zip(pictures, reductions)]
+
+
+def _network(style, device):
+    """(network, Architecture) of a fixed style. Raises InputError for weights of another kind."""
+    path = weights.find(style)
+    network = checkpoints.shared(path, device)
+    _, architecture = networks.of(network)
+    if not architecture.fixed:
+        raise InputError(f"{path.stem} is no network of a fixed style: choose among {', '.join(s.name for s in styles())}.")
+    return network, architecture
 
 
 @torch.no_grad()
@@ -54,37 +66,63 @@ def outputs(content, style, *, size=None, device=None):
     content = images.check(content, "content")
     if size is not None:
         content = images.resize(content, size)
-    path = weights.find(style)
-    network = checkpoints.shared(path, device)
-    _, architecture = networks.of(network)
-    if not architecture.fixed:
-        raise InputError(f"{path.stem} is no network of a fixed style: choose among {', '.join(s.name for s in styles())}.")
+    network, architecture = _network(style, device)
     height, width = content.shape[2:]
-    if min(height, width) < architecture.smallest or max(height, width) > LARGEST:
-        raise InputError(f"The content of {width} x {height} pixels does not fit: sides of {architecture.smallest} to "
-                         f"{LARGEST} pixels do.")
+    if min(height, width) < architecture.smallest:
+        raise InputError(f"The content of {width} x {height} pixels is too small: both sides must have at least "
+                         f"{architecture.smallest} pixels.")
     pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(device))]
-    if not all(image.isfinite().all() for image in pictures):
-        raise CheckpointError(f"The network of {path.stem} gave values that are not numbers: fetch or train it again.")
-    return [image.clamp(0, 1).contiguous() for image in pictures]
+    if not all(image.sum().isfinite() for image in pictures):
+        raise CheckpointError(f"The network of {weights.find(style).stem} gave values that are not numbers: fetch or train it "
+                              "again.")
+    return [image.clamp_(0, 1).contiguous() for image in pictures]
 
 
-def stylize(content, style, strength=1.0, preserve_color="off", *, size=None, device=None):
-    """Paint a picture in the style that a network was trained for.
+def check_styles(style, masks):
+    """(list of styles, checked masks or None). Raises InputError for several styles without a mask for each."""
+    several = list(style) if isinstance(style, (list, tuple)) else [style]
+    if not several or masks is None and len(several) > 1:
+        raise InputError("Several fixed styles need masks that say which goes where, one for each.")
+    return several, regions.check(masks, len(several))
 
-    content: [1, 3, H, W], sRGB in [0, 1]; style: a name or a path, as `weights.find` takes it.
-    strength: 0 (the content) to 1, a blend of input and output; preserve_color: a mode of `color.preserve`.
+
+@torch.no_grad()
+def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, stroke=1.0, color_strength=1.0,
+            texture_strength=1.0, size=None, device=None):
+    """Paint a picture of any size in the style that a network was trained for, or in several, each in a region of its own.
+
+    content: [1, 3, H, W], sRGB in [0, 1]; style: a name or a path, as `weights.find` takes it, or a list of them with masks.
+    strength: 0 (the content) to 1, a blend of input and output; masks: [1, 1, h, w] in [0, 1] for each style, where it goes,
+    resized to the content; where they add up to less than 1, the photograph shows. stroke: size of the strokes, apart from the
+    result's. preserve_color, color_strength, texture_strength: as `color.finish` takes them.
     size: long side of the result in pixels, None = the content's.
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing or damaged weights.
     """
-    check(OPTIONS, strength=strength)
+    device = devices.pick(device)
+    check(OPTIONS, strength=strength, size=size, stroke=stroke, color_strength=color_strength,
+          texture_strength=texture_strength)
     color.check_mode(preserve_color)
-    return mix(content, outputs(content, style, size=size, device=device)[-1], strength, preserve_color)
+    several, masks = check_styles(style, masks)
+    content = images.check(content, "content").cpu()
+    if size is not None:
+        content = images.resize(content, size)
+
+    def paint(image):
+        if masks is None:
+            return outputs(image, several[0], device=device)[-1]
+        shares = regions.of_content(masks, image)
+        return regions.compose(shares, image, lambda k: outputs(image, several[k], device=device)[-1])
+
+    image = strokes.paint(content, stroke, paint, max(_network(name, device)[1].smallest for name in several))
+    if masks is not None:
+        image = regions.beside(content, image, masks)
+    return mix(content, image, strength, preserve_color, color_strength, texture_strength)
 
 
-def mix(content, image, strength=1.0, preserve_color="off"):
+def mix(content, image, strength=1.0, preserve_color="off", color_strength=1.0, texture_strength=1.0):
     """A network's picture with the content's colours and mixed with it, as `stylize` says; content is resized to it."""
     check(OPTIONS, strength=strength)
     image = images.check(image, "network's picture")
     content = images.resize(images.check(content, "content"), image.shape[2:]).cpu()
-    return torch.lerp(content, color.preserve(content, image, preserve_color), float(strength)).contiguous()
+    image = color.finish(content, image, preserve_color, color_strength, texture_strength)
+    return (image if strength == 1 else torch.lerp(content, image, float(strength))).contiguous()

@@ -41,29 +41,30 @@ def thumbnail(image, long_side):
 
 
 def stretch(image, height, width, part, cubic=False):
-    """The rows `part` (a slice) of [1, C, h, w] enlarged to height x width: what F.interpolate gives, without all the rest."""
+    """The rows `part` (a slice) of [1, C, h, w] enlarged to height x width, as F.interpolate with antialiasing has them.
+
+    (For an enlargement, that means Pillow's cubic, and nothing for the linear one.)
+    """
     position = (torch.arange(part.start, part.stop) + 0.5) * (image.shape[2] / height) - 0.5
     before = position.floor()
     t = position - before
-    if cubic:  # Keys 1981 with PyTorch's a = -0.75, at distances 1 + t, t, 1 - t and 2 - t
-        near, far = (lambda d: (1.25 * d - 2.25) * d * d + 1), (lambda d: ((-0.75 * d + 3.75) * d - 6) * d + 3)
+    if cubic:  # Keys 1981, equation 15, at the distances 1 + t, t, 1 - t and 2 - t
+        near, far = (lambda d: (1.5 * d - 2.5) * d * d + 1), (lambda d: ((2.5 - 0.5 * d) * d - 4) * d + 2)
         taps = torch.stack([far(1 + t), near(t), near(1 - t), far(2 - t)])
     else:
         taps = torch.stack([1 - t, t])
-    first = before.long() - (len(taps) // 2 - 1)
-    lines = sum(tap[:, None] * image[:, :, (first + k).clamp(0, image.shape[2] - 1)] for k, tap in enumerate(taps))
-    return F.interpolate(lines, (len(t), width), mode="bicubic" if cubic else "bilinear")
+    index = before.long() + torch.arange(len(taps))[:, None] - (len(taps) // 2 - 1)
+    taps = taps * ((index >= 0) & (index < image.shape[2]))
+    taps, index = taps / taps.sum(0), index.clamp(0, image.shape[2] - 1)
+    lines = sum(tap[:, None] * image[:, :, row] for tap, row in zip(taps, index))
+    return F.interpolate(lines, (len(t), width), mode="bicubic" if cubic else "bilinear", antialias=cubic)
 
 
 def _mean(x, radius):
     """The mean over windows of 2 radius + 1 pixels a side, of those of them that lie inside the picture."""
-    for axis in (-1, -2):
-        total, place = x.double().cumsum(axis), torch.arange(x.shape[axis])
-        last, before = (place + radius).clamp_max(len(place) - 1), (place - radius - 1).clamp_min(-1)
-        total = F.pad(total, (1, 0) if axis == -1 else (0, 0, 1, 0))
-        sums = total.index_select(axis, last + 1) - total.index_select(axis, before + 1)
-        x = sums / (last - before).view(-1, *[1] * (-1 - axis))
-    return x.float()
+    across, down = (torch.arange(side) for side in (x.shape[-1], x.shape[-2]))
+    across, down = (((place[:, None] - place).abs() <= radius).float() for place in (across, down))
+    return (down / down.sum(1, keepdim=True)) @ x @ (across / across.sum(0))
 
 
 def _solve(covariance, right):
@@ -73,7 +74,8 @@ def _solve(covariance, right):
     """
     x, y, z = covariance
     adjugate = torch.stack([torch.linalg.cross(p, q, dim=0) for p, q in ((y, z), (z, x), (x, y))])
-    return (adjugate[:, :, None] * right).sum(1) / (x * adjugate[0]).sum(0)
+    right = right / (x * adjugate[0]).sum(0)
+    return sum(column[:, None] * row for column, row in zip(adjugate, right))
 
 
 @torch.no_grad()

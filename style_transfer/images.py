@@ -140,7 +140,7 @@ def to_pil(tensor):
 
     Raises InputError for another shape and StyleTransferError where a value is NaN or infinite.
     """
-    return _to_8_bits(_planes(tensor), None)
+    return _to_8_bits(_planes(tensor))
 
 
 def _planes(tensor):
@@ -153,22 +153,22 @@ def _planes(tensor):
     return tensor.detach()
 
 
-def _levels(tensor, alpha, part, bits):
+def _levels(tensor, alpha, part, bits, over_white=False):
     """The rows `part` of [3, H, W] and of alpha [1, H, W], None = opaque, as an array [h, w, 3 or 4] of whole numbers."""
     block = tensor[:, part].float()
     if not block.sum().isfinite():
         raise StyleTransferError("The picture has values that are no numbers (NaN or infinite): the computation "
                                  "diverged, try smaller weights or another picture.")
     if alpha is not None:
-        block = torch.cat([block, alpha[:, part]])
+        block = 1 + alpha[:, part] * (block - 1) if over_white else torch.cat([block, alpha[:, part]])
     values = block.clamp(0, 1).mul_(2**bits - 1).round_().permute(1, 2, 0).contiguous()
     return values.to(torch.uint8 if bits == 8 else torch.int32).cpu().numpy()
 
 
-def _to_8_bits(tensor, alpha):
-    image = Image.new("RGB" if alpha is None else "RGBA", tensor.shape[:0:-1])
+def _to_8_bits(tensor, alpha=None, over_white=False):
+    image = Image.new("RGB" if alpha is None or over_white else "RGBA", tensor.shape[:0:-1])
     for part in rows(*tensor.shape[1:]):
-        image.paste(Image.fromarray(_levels(tensor, alpha, part, 8)), (0, part.start))
+        image.paste(Image.fromarray(_levels(tensor, alpha, part, 8, over_white)), (0, part.start))
     return image
 
 
@@ -181,7 +181,10 @@ def _encode_16_bits(tensor, alpha, kind):
     array = np.empty((*tensor.shape[1:], 3 if alpha is None else 4), np.uint16)
     for part in rows(*tensor.shape[1:]):
         array[part] = _levels(tensor, alpha, part, 16)[..., [2, 1, 0, 3][:array.shape[2]]]  # OpenCV's order: blue first
-    done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    try:
+        done, data = cv2.imencode(WITH_16_BITS[kind], array)
+    except cv2.error:
+        done = False
     if not done:
         raise ValueError("the encoder failed")
     return data
@@ -203,10 +206,9 @@ def save(tensor, path, quality=95, alpha=None, bits=8):
         if not torch.is_tensor(alpha) or alpha.ndim != 4 or alpha.shape[:2] != (1, 1) or not alpha.numel():
             raise InputError("The transparency must be a tensor [1, 1, H, W] in [0, 1]: what style_transfer.images.read gives.")
         alpha = resize(alpha.detach().float(), tensor.shape[1:])[0].to(tensor.device)
-        if kind not in WITH_ALPHA:
-            tensor, alpha = torch.lerp(torch.ones((), device=tensor.device), tensor.float(), alpha), None
-    options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(kind, {})
-    picture = _to_8_bits(tensor, alpha) if bits == 8 else None
+    options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality},
+               "PNG": {"compress_type": Image.RLE}}.get(kind, {})  # a third of the time, and paintings are no larger by it
+    picture = _to_8_bits(tensor, alpha, kind not in WITH_ALPHA) if bits == 8 else None
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(part, "x+b") as file:
@@ -317,7 +319,7 @@ def _upright(image, convert, orientation):
         if block.mode == "F":
             target[:, part] = np.asarray(block).clip(0, 1)  # bicubic resizing overshoots
         else:
-            np.divide(np.asarray(block).transpose(2, 0, 1), np.float32(255), out=target[:, part])
+            np.divide(np.asarray(block).transpose(2, 0, 1), 255, out=target[:, part], dtype=np.float32)
     return out
 
 
@@ -430,5 +432,5 @@ def _fill(picture, alpha):
     _fill(colours, weights)
     for part in rows(height, width):
         block, kept = picture[:, :, part], alpha[:, :, part] > 0
-        block.copy_(torch.where(kept, block, stretch(colours, height, width, part)))
+        block.copy_(torch.where(kept, block, stretch(colours, 2 * half.shape[2], 2 * half.shape[3], part)[..., :width]))
     return picture

@@ -65,18 +65,41 @@ def _positions(features):
     return features.permute(0, 2, 3, 1).reshape(len(features), -1, features.shape[1])
 
 
-@torch.no_grad()
+class Sums:
+    """What `Statistics` are made of, summed over feature maps that come one after another: tiles, or the works of a painter.
+
+    Summed in float32 in blocks, and the blocks in double precision.
+    """
+
+    def __init__(self):
+        self.origin, self.count, self.total, self.products = None, 0.0, 0.0, 0.0
+
+    @torch.no_grad()
+    def add(self, features, weights=None):
+        """Features [N, C, H, W]; weights: [1, 1, H, W] or None for 1 everywhere, how much each position counts."""
+        x = _positions(features)
+        if self.origin is None:  # near the mean, so that no digits are lost to it
+            self.origin = x[:, :BLOCK].float().mean(1, keepdim=True)
+        shares = [None] * -(-x.shape[1] // BLOCK) if weights is None else weights.float().reshape(-1, 1).split(BLOCK)
+        for block, share in zip(x.split(BLOCK, 1), shares):
+            centred = block.float() - self.origin
+            weighted = centred if share is None else centred * share
+            self.count += block.shape[1] if share is None else float(share.sum(dtype=torch.double))
+            self.total = self.total + weighted.sum(1).cpu().double()
+            self.products = self.products + (weighted.mT @ centred).cpu().double()
+
+    def statistics(self):
+        """The `Statistics` of all that was added."""
+        shift = self.total / self.count
+        return Statistics(self.origin[:, 0].cpu().double() + shift,
+                          self.products / self.count - shift[:, :, None] * shift[:, None])
+
+
 def statistics(features):
-    """The `Statistics` of feature maps [N, C, H, W], summed in float32 in blocks, and the blocks in double precision."""
-    x = _positions(features)
-    origin = x[:, :BLOCK].float().mean(1, keepdim=True)  # near the mean, so that no digits are lost to it
-    total = products = 0.0
-    for block in x.split(BLOCK, 1):
-        centred = block.float() - origin
-        total = total + centred.sum(1).cpu().double()
-        products = products + (centred.mT @ centred).cpu().double()
-    shift = total / x.shape[1]
-    return Statistics(origin[:, 0].cpu().double() + shift, products / x.shape[1] - shift[:, :, None] * shift[:, None])
+    """The `Statistics` of feature maps [N, C, H, W]."""
+    sums = Sums()
+    sums.add(features)
+    return sums.statistics()
 
 
 def adain(content, style):

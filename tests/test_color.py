@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from style_transfer import color
+from style_transfer import color, guided, images
 from style_transfer.errors import InputError
 
 
@@ -166,3 +166,101 @@ def test_match_color_clamps_and_handles_batches():
         torch.testing.assert_close(result[i:i + 1], color.match_color(wide[i:i + 1], source[i:i + 1]))
     one = color.match_color(wide[:1], source)
     torch.testing.assert_close(one[1:], color.match_color(wide[:1], source[1:]))
+
+
+# Colours and texture apart
+
+
+def smooth(seed, h, w, cells):
+    return images.resize(picture(seed, cells, cells), (h, w))
+
+
+def painted(h=120, w=160):
+    """(photograph, painting): its forms in other colours, local ones too, below strokes of its own."""
+    content = (0.7 * smooth(20, h, w, 8) + 0.2 * smooth(21, h, w, 60) + 0.05).clamp(0, 1)
+    factor, shift = (torch.tensor(x).view(1, 3, 1, 1) for x in ((0.7, 0.5, 0.3), (0.05, 0.2, 0.5)))
+    recoloured = (factor * content + shift + 0.2 * (smooth(22, h, w, 3) - 0.5)).clamp(0, 1)
+    strokes = 0.25 * torch.sin(torch.arange(w) * 1.3 + torch.arange(h)[:, None] * 0.4)
+    return content, recoloured, (recoloured + strokes).clamp(0, 1)
+
+
+def slopes(image):
+    return color.luminance(image).diff(dim=3).flatten()
+
+
+def agreement(a, b):
+    return torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+
+
+def test_all_of_the_painting_is_the_painting():
+    content, _, image = painted()
+    assert color.finish(content, image) is image
+    assert torch.equal(color.finish(content, image, "match"), color.match_color(content, image))
+
+
+def test_nothing_of_the_painting_is_the_photograph():
+    content, _, image = painted()
+    for mode in color.MODES:
+        torch.testing.assert_close(color.finish(content, image, mode, 0.0, 0.0), content, atol=1e-6, rtol=0)
+
+
+def test_colours_alone_keep_the_photographs_texture():
+    content, recoloured, image = painted()
+    result = color.finish(content, image, "off", 1.0, 0.0)
+    assert agreement(slopes(result), slopes(image)) < 0.5 < 0.9 < agreement(slopes(result), slopes(content))
+    assert (result - recoloured).abs().mean() < 0.4 * (content - recoloured).abs().mean()
+    # In the covariance, the painting's strokes are a part of its colours' spread.
+    for got, wanted, before, most in zip(*map(statistics, (result, recoloured, content)), (0.05, 0.4), strict=True):
+        assert np.abs(got - wanted).max() < most * np.abs(before - wanted).max()
+
+
+def test_texture_alone_keeps_the_photographs_colours():
+    content, recoloured, image = painted()
+    result = color.finish(content, image, "off", 0.0, 1.0)
+    assert agreement(slopes(result), slopes(image)) > 0.9
+    of_result, of_image = (guided.shrink(x - content, (6, 8)).abs().mean() for x in (result, image))
+    assert of_result < 0.4 * of_image
+
+
+def test_strengths_are_sums():
+    content, _, image = painted()
+    content, image = 0.3 + 0.4 * content, 0.3 + 0.4 * image  # so that nothing is clamped
+    colours, texture = color.finish(content, image, "off", 1.0, 0.0), color.finish(content, image, "off", 0.0, 1.0)
+    torch.testing.assert_close(colours + texture - content, image, atol=1e-5, rtol=0)
+    expected = content + 0.3 * (colours - content) + 0.8 * (texture - content)
+    torch.testing.assert_close(color.finish(content, image, "off", 0.3, 0.8), expected, atol=1e-5, rtol=0)
+
+
+def test_traces_of_colour_in_a_grey_photograph_are_not_blown_up():
+    grey = smooth(23, 96, 128, 12)[:, :1].expand(1, 3, 96, 128)
+    noisy = (grey + 0.004 * torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    result = color.finish(noisy, smooth(24, 96, 128, 5), "off", 1.0, 0.0)
+    clean = color.finish(grey, smooth(24, 96, 128, 5), "off", 1.0, 0.0)
+    assert (result - clean).std() < 0.03
+
+
+@pytest.mark.parametrize("strengths", [(1.1, 1.0), (1.0, -0.1), (float("nan"), 1.0), ("1", 1.0), (None, 1.0), (1.0, True)])
+def test_strengths_out_of_range_are_a_sentence(strengths):
+    with pytest.raises(InputError, match="from 0 to 1"):
+        color.finish(picture(0), picture(1), "off", *strengths)
+
+
+@pytest.mark.parametrize("content", [torch.full((1, 3, 24, 32), 0.5), torch.zeros(1, 3, 24, 32), picture(0)])
+@pytest.mark.parametrize("image", [torch.full((1, 3, 24, 32), 0.2), torch.ones(1, 3, 24, 32), picture(1)])
+def test_flat_pictures_have_colours_and_texture_too(content, image):
+    for strengths in ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)):
+        result = color.finish(content, image, "off", *strengths)
+        assert result.isfinite().all() and result.min() >= 0 and result.max() <= 1
+    if image.std() == 0:
+        recoloured = color.finish(content, image, "off", 1.0, 0.0)
+        assert (recoloured - image).abs().mean() < 0.02
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    content, _, image = painted(50, 70)
+    calls = [lambda: color.finish(content, image, "off", 0.7, 0.2), lambda: color.keep_content_colors(content, image),
+             lambda: color.match_color(content, image)]
+    wholes = [call() for call in calls]
+    monkeypatch.setattr(guided, "BLOCK", 500)
+    for whole, call in zip(wholes, calls, strict=True):
+        torch.testing.assert_close(call(), whole, atol=1e-6, rtol=0)

@@ -197,7 +197,7 @@ def test_the_luminance_block_sees_luminance_alone():
     image = torch.rand(1, 3, 16, 16)
     grey = 0.299 * image[:, 0] + 0.587 * image[:, 1] + 0.114 * image[:, 2]
     seen = {}
-    subnet.luminance.register_forward_pre_hook(lambda module, inputs: seen.update(x=inputs[0]))
+    subnet.luminance[0].conv.register_forward_pre_hook(lambda module, inputs: seen.update(x=inputs[0]))
     subnet(image)
     assert torch.allclose(seen["x"][:, 0], grey, atol=1e-6)
 

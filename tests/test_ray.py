@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import style_transfer as st
-from style_transfer import cluster
+from style_transfer import cluster, folders
 from style_transfer.errors import InputError, StyleTransferError
 from tests.conftest import EXAMPLES
 
@@ -131,7 +131,8 @@ def test_what_workers_say_and_what_kills_them(monkeypatch):
             return 1 - picture
         return work
 
-    found = sorted(cluster.paint([(path, path) for path in paths], prepare, "local", None, "float32"))
+    jobs = [folders.Job(path, path, path.name) for path in paths]
+    found = sorted(cluster.paint(Path("in"), jobs, prepare, "local", None, "float32"))
     assert [result.job for result in found] == list(range(8))
     for job, error, messages in found:
         if job == 3:
@@ -158,9 +159,9 @@ def test_a_machine_that_cannot_paint_ends_the_run_on_a_cluster_that_runs_already
     try:
         photographs(3, (40, 30))
         os.mkdir("out")
-        jobs = [(path, Path("out") / path.name) for path in Path("in").iterdir()]
+        jobs = [folders.Job(path, Path("out") / path.name, path.name) for path in Path("in").iterdir()]
         with pytest.raises(StyleTransferError, match="^The machine .* cannot paint: There are no weights here.$"):
-            list(cluster.paint(jobs, prepare, head.stdout.readline().strip()))
+            list(cluster.paint(Path("out"), jobs, prepare, head.stdout.readline().strip()))
     finally:
         head.communicate()
     assert not os.listdir("out")

@@ -165,7 +165,7 @@ def here(tmp_path_factory):
     (here / "link.png").symlink_to("photo.jpg")
     (here / "loop.png").symlink_to("loop.png")
     np.save(here / "huge.npy", np.zeros(1))
-    Image.new("1", (9000, 9000)).save(here / "huge.png")
+    Image.new("1", (15000, 15000)).save(here / "huge.png")
     write_weights(here / "w")
     write_indices(here / "index")
     checkpoints.save(here / "good/good.safetensors", Johnson(width=2, blocks=1))

@@ -75,6 +75,20 @@ class InstanceNorm(nn.InstanceNorm2d):
         return torch.cat([F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)])
 
 
+class Up(nn.Module):
+    """Nearest resize to twice the sides: [N, C, H, W] -> [N, C, 2H, 2W]."""
+
+    def forward(self, x):
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def sequence(layers, x):
+    """One layer after another. What takes its place, as `run` of a network, gives the same (`tiles.sequence`)."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with instance normalisation beside an identity (Johnson et al. 2016, supplement, figure 1)."""
 
@@ -83,5 +97,10 @@ class ResidualBlock(nn.Module):
         self.conv1, self.norm1 = Conv(channels, channels), InstanceNorm(channels)
         self.conv2, self.norm2 = Conv(channels, channels), InstanceNorm(channels)
 
+    @property
+    def inner(self):
+        """What is added to the identity."""
+        return [self.conv1, self.norm1, nn.ReLU(True), self.conv2, self.norm2]
+
     def forward(self, x):
-        return x + self.norm2(self.conv2(F.relu_(self.norm1(self.conv1(x)))))
+        return x + sequence(self.inner, x)

@@ -37,6 +37,12 @@ class Decoder(nn.Module):
         """Names of the layers whose features `forward` takes, deepest first."""
         return [f"relu{b}_1" for b in range(self.level, 0 if self.skips else self.level - 1, -1)]
 
+    @property
+    def radius(self):
+        """Pixels around a pixel that it is painted from, as far as they have features of their own."""
+        deep = 2 ** (self.level - 1)
+        return deep + sum(len(convs) * deep // 2 ** (i + 1) for i, convs in enumerate(self.blocks))
+
     def forward(self, features):
         """features: {layer name: [N, C, H', W']} for each of `layers`. Returns [N, 3, H, W], not clamped."""
         x = self.head(features[f"relu{self.level}_1"])

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import Conv, InstanceNorm, ResidualBlock
+from .blocks import Conv, InstanceNorm, ResidualBlock, Up, sequence
 
 
 class Johnson(nn.Module):
@@ -30,15 +30,18 @@ class Johnson(nn.Module):
         self.up2, self.norm5 = Conv(w2, w1), InstanceNorm(w1)
         self.last = Conv(w1, 3, self.kernel)
 
-    def forward(self, image):
-        """image: [N, 3, H, W], sRGB in [0, 1], sides of any length. Returns [N, 3, H, W], not clamped."""
+    @property
+    def layers(self):
+        """All of them, in the order of their use."""
+        relu = nn.ReLU(True)
+        return [self.conv1, self.norm1, relu, self.conv2, self.norm2, relu, self.conv3, self.norm3, relu, *self.blocks,
+                Up(), self.up1, self.norm4, relu, Up(), self.up2, self.norm5, relu, self.last]
+
+    def forward(self, image, run=sequence):
+        """image: [N, 3, H, W], sRGB in [0, 1], sides of any length; run: (layers, x) -> x.
+
+        Returns [N, 3, H, W], not clamped.
+        """
         height, width = image.shape[2:]
         x = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
-        x = F.relu(self.norm1(self.conv1(x)))
-        x = F.relu(self.norm2(self.conv2(x)))
-        x = F.relu(self.norm3(self.conv3(x)))
-        for block in self.blocks:
-            x = block(x)
-        x = F.relu(self.norm4(self.up1(F.interpolate(x, scale_factor=2, mode="nearest"))))
-        x = F.relu(self.norm5(self.up2(F.interpolate(x, scale_factor=2, mode="nearest"))))
-        return self.last(x)[:, :, :height, :width]
+        return run(self.layers, x)[:, :, :height, :width]

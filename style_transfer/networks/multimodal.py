@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import Conv, InstanceNorm, ResidualBlock, luminance
+from .blocks import Conv, InstanceNorm, ResidualBlock, Up, luminance, sequence
 
 
 class Layer(nn.Module):
@@ -14,8 +14,18 @@ class Layer(nn.Module):
         super().__init__()
         self.conv, self.norm, self.up = Conv(in_channels, out_channels, kernel_size, stride), InstanceNorm(out_channels), up
 
+    @property
+    def layers(self):
+        """What it consists of, in the order of its use."""
+        return [*([Up()] if self.up else []), self.conv, self.norm, nn.ReLU(True)]
+
     def forward(self, x):
-        return F.relu(self.norm(self.conv(F.interpolate(x, scale_factor=2, mode="nearest") if self.up else x)))
+        return sequence(self.layers, x)
+
+
+def _flat(layers):
+    """Convolutions, normalisations and the like, out of what is made of them; residual blocks as they are."""
+    return [part for layer in layers for part in (layer.layers if isinstance(layer, Layer) else [layer])]
 
 
 def _down(channels, widths):
@@ -42,8 +52,9 @@ class StyleSubnet(nn.Module):
         self.luminance = nn.Sequential(*_down(1, widths), *_residual(4 * width, 3))
         self.both = nn.Sequential(*_residual(8 * width, 3), *_up([8 * width, 4 * width, 2 * width]), Conv(2 * width, 3))
 
-    def forward(self, image):
-        return self.both(torch.cat([self.rgb(image), self.luminance(luminance(image))], 1))
+    def forward(self, image, run=sequence):
+        seen = [run(_flat(self.rgb), image), run(_flat(self.luminance), luminance(image))]
+        return run(_flat(self.both), torch.cat(seen, 1))
 
 
 class EnhanceSubnet(nn.Sequential):
@@ -53,6 +64,9 @@ class EnhanceSubnet(nn.Sequential):
         widths = [width, 2 * width, 4 * width, 8 * width]
         super().__init__(*_down(3, widths), *_residual(8 * width, 6), *_up(widths[::-1]), Conv(width, 3, 9))
 
+    def forward(self, image, run=sequence):
+        return run(_flat(self), image)
+
 
 class RefineSubnet(nn.Sequential):
     """Fine texture, added to the enlarged picture (section 3.3.2)."""
@@ -61,8 +75,8 @@ class RefineSubnet(nn.Sequential):
         widths = [width, 2 * width, 4 * width]
         super().__init__(*_down(3, widths), *_residual(4 * width, 3), *_up(widths[::-1]), Conv(width, 3))
 
-    def forward(self, image):
-        return image + super().forward(image)
+    def forward(self, image, run=sequence):
+        return image + run(_flat(self), image)
 
 
 class Multimodal(nn.Module):
@@ -78,13 +92,14 @@ class Multimodal(nn.Module):
         self.arguments = dict(widths=list(widths))
         self.style, self.enhance, self.refine = StyleSubnet(widths[0]), EnhanceSubnet(widths[1]), RefineSubnet(widths[2])
 
-    def forward(self, image, outputs=3):
-        """image: [N, 3, H, W], sRGB in [0, 1], H and W multiples of 4, 256 pixels in the paper; outputs: 1 to 3.
+    def forward(self, image, outputs=3, run=sequence):
+        """image: [N, 3, H, W], sRGB in [0, 1], H and W multiples of 4, 256 pixels in the paper; outputs: 1 to 3;
+        run: (layers, x) -> x.
 
         Returns that many of [N, 3, H, W], [N, 3, 2H, 2W], [N, 3, 4H, 4W], not clamped.
         """
-        found = [self.style(image)]
+        found = [self.style(image, run)]
         for subnet in (self.enhance, self.refine)[:outputs - 1]:
             enlarged = F.interpolate(found[-1], scale_factor=2, mode="bilinear", align_corners=False)
-            found.append(subnet(enlarged))
+            found.append(subnet(enlarged, run))
         return found

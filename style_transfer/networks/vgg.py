@@ -55,6 +55,15 @@ class VGG(nn.Module):
         """Number of channels of a layer's feature map."""
         return self.widths[int(layer[4]) - 1]
 
+    def stride(self, layer):
+        """Pixels of the picture, a side, for each position of a layer's feature map."""
+        return 2 ** (int(layer[4]) - 1)
+
+    def radius(self, layers):
+        """Pixels around a position's own `stride` that the deepest of the layers sees."""
+        last = max(map(self.layers.index, layers))
+        return sum(map(self.stride, self.layers[:last + 1]))
+
     def forward(self, image, layers):
         """Feature maps of a picture.
 

@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE = dict(api_visibility="private")
 QUIET = dict(queue=False, show_progress="hidden", **PRIVATE)
 MAX_STYLES = 4
+MAX_PIXELS = 64_000_000  # of an upload: several visitors' pictures are in memory at once
 
 
 def picture(label, height=240):
@@ -79,10 +80,15 @@ def show(folder, name, title, content, image, seconds):
     return str(after), (str(before), str(after)), status, gr.Row(visible=True)
 
 
+def load(path, size):
+    """`images.load` of an upload."""
+    return images.load(path, size, MAX_PIXELS)
+
+
 @functools.lru_cache(maxsize=4)
 def _load(path, size):
-    """`images.load`, kept for the next click: Gradio's paths hold the files' hashes, so what is in them never changes."""
-    return images.load(path, size)
+    """`load`, kept for the next click: Gradio's paths hold the files' hashes, so what is in them never changes."""
+    return load(path, size)
 
 
 def load_content(content, size):

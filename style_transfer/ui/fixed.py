@@ -82,7 +82,7 @@ def run_batch(files, style, strength, size, preserve_color):
         yield gr.Gallery([], visible=True), f"0 of {len(files)} pictures"
         for number, file in enumerate(files, 1):
             try:
-                content = images.load(file, size)
+                content = common.load(file, size)
                 image = mix(content, turns.compute(outputs, content, network)[-1], strength, preserve_color)
             except (StyleTransferError, gr.Error) as error:
                 common.warn([f"{Path(file).name}: {error}"])
