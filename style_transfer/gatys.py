@@ -172,10 +172,11 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     by its target's energy (content: 1/2 sum P^2; style: 1/(4 N^2) sum A^2 a layer, layers averaged), so that a ratio
     means the same at any size, and in a region of any size. style_layers: names, or {name: weight}. terms: a list of `Term`
     in place of all these.
-    size: long side of the result (None = the content's); stroke: size of the strokes, apart from it: that of the styles over
-    the picture's at each scale. scales: number of sizes, each twice the one before, up to `size`, of which the finest are
-    kept where there are fewer iterations; None: from about 128 pixels over the stroke on. iterations: of all scales together,
-    shared out evenly, but fewer above `objective.WHOLE` pixels, where they go block by block and L-BFGS remembers less.
+    size: long side of the result (None = the content's); stroke: size of the strokes, apart from it: how much larger than the
+    picture the styles are at each scale, though a larger result alone does not enlarge them beyond their own size.
+    scales: number of sizes, each twice the one before, up to `size`, of which the finest are kept where there are fewer
+    iterations; None: from about 128 pixels over the stroke on. iterations: of all scales together, shared out evenly, but
+    fewer above `objective.WHOLE` pixels, where they go block by block and L-BFGS remembers less.
     init: "content", "noise" or "style". optimizer: "lbfgs" or "adam".
     backbone: "compact", "vgg19" or "vgg16"; the full ones are fetched from the Hub when they are not here
     (`backbones.download` shows how far it is); network: a feature extractor that replaces it.
@@ -213,7 +214,7 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
         regions = None if masks is None else transforms.regions(masks, *shape)
         targets = []
         for k, style in enumerate(styles):
-            features = _style_features(network, style, style_masks[k], max(shape) * stroke, device)
+            features = _style_features(network, style, style_masks[k], max(shape), stroke, device)
             weight, region = style_weights[k], None if regions is None else regions[k:k + 1]
             if region is not None:  # as strong at each of its pixels as it would be in the whole picture
                 weight = weight * len(styles) * float(region.mean())
@@ -271,18 +272,23 @@ def _check_style_masks(masks, styles):
     return checked
 
 
-def _style_features(network, pictures, masks, long_side, device):
-    pictures = [_style_at(picture, long_side) for picture in pictures]
+def _style_features(network, pictures, masks, long_side, stroke, device):
+    pictures = [_style_at(picture, long_side, stroke) for picture in pictures]
     guides = [mask if mask is None else transforms.regions([mask], *picture.shape[2:])
               for mask, picture in zip(masks, pictures)]
     return Features(network, pictures, guides=guides, device=device)
 
 
-def _style_at(style, long_side):
-    """A style at a long side, but with enough pixels on its short one for the deepest layer, and no more than LARGEST_STYLE."""
+def _style_at(style, long_side, stroke=1.0):
+    """A style for a picture of a long side: `stroke` times as large.
+
+    Not beyond its own size times a stroke above 1, since an enlarged style makes a blurred picture, and the coarse sizes have
+    laid the strokes out; with enough pixels on its short side for the deepest layer, and no more than LARGEST_STYLE.
+    """
     height, width = style.shape[2:]
-    most = max(height, width) * math.sqrt(LARGEST_STYLE / (height * width))
-    return resize(style, fit(height, width, round(min(max(long_side, 16 * max(height, width) / min(height, width)), most))))
+    own, strip = max(height, width), max(height, width) / min(height, width)
+    side = max(min(long_side * stroke, own * max(stroke, 1)), 16 * strip)
+    return resize(style, fit(height, width, round(min(side, math.sqrt(LARGEST_STYLE * strip)))))
 
 
 def _start(init, content, style, seed):
@@ -304,7 +310,7 @@ def _optimizer(canvas, kind, factor):
 
 
 def _descend(objective, good, iterations, kind):
-    """Minimise an objective within [0, 1], from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
+    """Minimise an objective within [0, 1] from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
     def evaluate(x):
         """The losses at x; their gradient stays in x.grad."""
         x.grad = None

@@ -262,6 +262,12 @@ def test_colour_and_texture_have_strengths(photo, painting):
     assert torch.equal(end(color_strength=0.5), color.finish(small, full, color_strength=0.5))
 
 
+@pytest.mark.parametrize("side, stroke, long_side", [
+    (80, 1, 80), (80, 2, 160), (80, 4, 320), (640, 1, 160), (640, 2, 320), (640, 0.5, 160), (160, 0.25, 40)])
+def test_a_style_is_as_large_as_the_stroke_asks_and_enlarged_for_nothing_else(side, stroke, long_side, painting):
+    assert max(gatys._style_at(painting, side, stroke).shape[2:]) == long_side
+
+
 @pytest.mark.parametrize("size, stroke, sides", [
     (512, 1, [128, 256, 512]), (512, 4, [32, 64, 128, 256, 512]), (512, 0.25, [512]), (1024, 1, [128, 256, 512, 1024]),
     (3464, 1, [108, 216, 433, 866, 1732, 3464]), (16384, 8, [128, 256, 512, 1024, 2048, 4096, 8192, 16384])])
