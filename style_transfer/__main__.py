@@ -1,4 +1,4 @@
-"""The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
+"""The command line: python -m style_transfer gatys | adain | wct | fixed | video | weights."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, gatys, hub, images
+from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, gatys, hub, images, video
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -260,6 +260,38 @@ def fixed_command(content: Content, output: Output,
         return lambda picture, advance: fixed.stylize(picture, network, strength, preserve_color, size=size, device=device)
 
     _each(jobs, prepare, device, precision, ray)
+
+
+@app.command("video")
+def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FILM", help="The film.")],
+                  output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The result, .mp4.")],
+                  styles: Annotated[list[Path] | None, typer.Argument(help="One or several style pictures.")] = None,
+                  style: Annotated[str | None, typer.Option(
+                      help="Instead of pictures: a fixed style, a name that `weights list` gives, or a weight file.")] = None,
+                  method: _declared(video.OPTIONS["method"]) = "adain", weights: Weights = None, strength: Strength = 1.0,
+                  size: Size = None, style_size: StyleSize = 512, preserve_color: PreserveColor = "off",
+                  flow: Annotated[bool, typer.Option(help="Steady the film along its motion; without, it is painted faster.")
+                                  ] = True,
+                  smooth: _declared(video.OPTIONS["smooth"]) = video.OPTIONS["smooth"].default,
+                  quality: _declared(video.OPTIONS["quality"]) = video.OPTIONS["quality"].default,
+                  device: Device = None, precision: Precision = None):
+    """Paint a film, steadily and with its sound. Ctrl-C leaves what is done as a film."""
+    if bool(styles) == bool(style):
+        raise InputError("Name either style pictures or, with --style, a fixed style.")
+    video.check_output(output, [film, *(styles or [])])
+    if style:
+        method, chosen = "fixed", sources.find(style)
+    else:
+        chosen = [images.load(path, style_size) for path in styles]
+    numbers = {} if style else {"weights": _numbers(weights)}
+    steps = video.stylize(film, output, video.painter(method, chosen, strength, preserve_color, device=device, **numbers),
+                          size=size, flow=flow, smooth=smooth, quality=quality)
+    with _progress("frames") as progress, contextlib.closing(steps):
+        task = progress.add_task(film.name, total=None)
+        for step in steps:
+            progress.update(task, total=step.frames and max(step.frames, step.frame), completed=step.frame)
+            if step.message:
+                console.print(step.message, style="yellow")
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")

@@ -98,7 +98,7 @@ def encode(style, method="adain", device=None, decoder=None):
 
 @torch.no_grad()
 def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_color="off", masks=None, *,
-            size=None, levels=WCT_LEVELS, decoder=None, device=None):
+            size=None, levels=WCT_LEVELS, decoder=None, smooth=None, device=None):
     """Give a content picture the statistics of one or several styles.
 
     content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'] or what `encode` made of them for the same
@@ -106,6 +106,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     preserve_color: a mode of `color.preserve`. masks: [1, 1, h, w] in [0, 1] for each style, how much of it goes where,
     instead of weights; resized to the content. size: long side of the result in pixels, None = the content's. levels: those
     of WCT, 5 the deepest. decoder: another AdaIN decoder than the shipped one, a path or a name, as `weights.find` takes it.
+    smooth: smooth(layer, `transforms.Statistics` of the content) -> those to use instead, of the frame of a film.
     Returns [1, 3, H, W] on the CPU. Raises InputError for wrong arguments, CheckpointError for missing weights.
     """
     device = devices.pick(device)
@@ -130,6 +131,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     def transfer(layer, features):
         """alpha sum_k w_k T_k(f) + (1 - alpha) f, with a map of weights for each style where there are masks."""
         statistics = transforms.statistics(features)
+        statistics = smooth(layer, statistics) if smooth else statistics
         maps = [METHODS[method].transforms[layer](statistics, style.statistics[layer]) for style in encoded]
         if regions is None:
             return transforms.apply(transforms.blend(maps, weights, alpha), features)
