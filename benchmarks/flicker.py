@@ -1,13 +1,13 @@
 """How steady stylised films are, frame by frame and with `video.Steady`, and what that costs of the style.
 
-    python -m benchmarks.flicker [--width 480] [--frames 16] [--styles NAME ...] [--sheet FILE.png]
+    python -m benchmarks.flicker [--width 480] [--frames 16] [--smooth 0.3] [--fixed NAME ...] [--style FILE]
 
-Two films are made by code, of photographs, with the noise of a sensor: `pan` moves, turns and zooms over photographs, with a cut
-between one and the next; `objects` moves cut-out pieces of photographs over a photograph that moves, too. What is where in
-each frame is known exactly, so the figures do not depend on an estimated flow.
+Two films are made by code, of photographs, with the noise of a sensor: `pan` moves, turns and zooms over photographs, with a
+cut between one and the next; `objects` moves cut-out pieces of photographs over a photograph that moves, too. What is where
+in each frame is known exactly, so the figures do not depend on an estimated flow.
 
-    short   sum M |O_t - warp(O_t+1)|^2 / sum M over all frames, M being 1 where the same thing is seen in both (Lai et al. 2018,
-            "Learning Blind Video Temporal Consistency", section 4.1); colours in [0, 1], times 1,000, mean over shots
+    short   sum M |O_t - warp(O_t+1)|^2 / sum M over all frames, M being 1 where the same thing is seen in both (Lai et al.
+            2018, "Learning Blind Video Temporal Consistency"); colours in [0, 1], times 1,000, mean over shots
     long    the same between the first frame of a shot and each of the others
     style   `quality.style_distances` in the features of the compact encoder, mean over frames
     sharp   mean squared gradient of the result over that of the result frame by frame: below 1, something was blurred
@@ -16,7 +16,6 @@ The line `input` is the film itself, which is what the noise and the interpolati
 """
 
 import argparse
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +26,10 @@ import torch
 
 import style_transfer as st
 from benchmarks import quality
-from style_transfer import arbitrary, backbones, checkpoints, fixed, video
+from style_transfer import backbones, checkpoints, video
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NOISE = 0.015  # deviation: a film in daylight; 4 of 255
-ARBITRARY_STYLE = "waves"
 
 
 class Layer(NamedTuple):
@@ -150,4 +148,55 @@ def warping_error(shot, frames, pairs):
 
 
 def gradient(frames):
-    return np.mean([float(x.diff(dim=3).square().mean() + x.diff(dim=2).square().mean()) for x in frames])
+    """Mean squared difference of neighbouring pixels."""
+    return sum(float(x.diff(dim=axis).square().mean()) for x in frames for axis in (2, 3)) / len(frames)
+
+
+def figures(shots, results, style, encoder):
+    """(short, long, style, gradient) of the frames of shots; style: what `quality.statistics` gave for it, or None."""
+    count = len(results[0])
+    short, long = (np.mean([warping_error(shot, frames, pairs) for shot, frames in zip(shots, results)])
+                   for pairs in ([(t, t + 1) for t in range(count - 1)], [(0, t) for t in range(1, count)]))
+    frames = [frame for result in results for frame in result]
+    distances = [quality.style_distances(quality.statistics(encoder(frame, quality.STYLE_LAYERS)), style)[0]
+                 for frame in frames] if style else [float("nan")]
+    return short, long, np.mean(distances), gradient(frames)
+
+
+@torch.inference_mode()
+def measure(width, count, painters, smooth):
+    """Yields (film, what, figures, figures over those frame by frame or None); painters: {name: (paint, style picture)}."""
+    encoder = backbones.load("compact")
+    styles = {name: quality.statistics(encoder(style, quality.STYLE_LAYERS)) for name, (_, style) in painters.items()}
+    for film, shots in films(width).items():
+        inputs = [[shot.render(t) for t in range(count)] for shot in shots]
+        yield film, "input", figures(shots, inputs, None, encoder), None
+        for name, (paint, _) in painters.items():
+            plain = figures(shots, [[paint(frame, None) for frame in frames] for frames in inputs], styles[name], encoder)
+            yield film, f"{name}, frame by frame", plain, None
+            steady = video.Steady(paint, smooth=smooth)  # one for the whole film: that it sees the cuts is part of it
+            found = figures(shots, [[steady(frame) for frame in frames] for frames in inputs], styles[name], encoder)
+            yield film, f"{name}, steady", found, [a / b for a, b in zip(found, plain)]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--width", type=int, default=480, help="of the frames, which are 16:9")
+    p.add_argument("--frames", type=int, default=16, help="of each shot")
+    p.add_argument("--smooth", type=float, default=video.OPTIONS["smooth"].default)
+    p.add_argument("--fixed", nargs="*", default=["udnie", "the-scream"], help="fixed styles with a picture in checkpoints/")
+    p.add_argument("--style", type=Path, default=EXAMPLES / "styles" / "waves.jpg", help="the style of AdaIN and WCT")
+    a = p.parse_args()
+    style = st.load(a.style, 512)
+    painters = {name: (video.painter("fixed", name), st.load(checkpoints.FOLDER / f"{name}.jpg")) for name in a.fixed}
+    painters |= {method: (video.painter(method, [style]), style) for method in ("adain", "wct")}
+    print(f"{a.width} px, {a.frames} frames a shot, smooth {a.smooth:g}; in brackets: over those frame by frame\n"
+          f"{'':36s} {'short':>15s} {'long':>15s} {'style':>16s} {'sharp':>6s}")
+    for film, what, found, ratios in measure(a.width, a.frames, painters, a.smooth):
+        cells = [f"{value:7.4f}" if i == 2 else f"{value:6.2f}" for i, value in enumerate(found[:3])]
+        cells = [f"{cell} ({ratio:4.2f}x)" if ratios else f"{cell}        " for cell, ratio in zip(cells, ratios or found)]
+        print(f"{film + ', ' + what:36s} {'  '.join(cells)} {f'{ratios[3]:6.2f}' if ratios else ''}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

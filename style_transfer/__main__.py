@@ -264,7 +264,7 @@ def fixed_command(content: Content, output: Output,
 
 @app.command("video")
 def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FILM", help="The film.")],
-                  output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The result, .mp4.")],
+                  output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="An MP4 file.")],
                   styles: Annotated[list[Path] | None, typer.Argument(help="One or several style pictures.")] = None,
                   style: Annotated[str | None, typer.Option(
                       help="Instead of pictures: a fixed style, a name that `weights list` gives, or a weight file.")] = None,

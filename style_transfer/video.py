@@ -38,7 +38,8 @@ OPTIONS = {
     "strength": fixed.OPTIONS["strength"],
     "preserve_color": fixed.OPTIONS["preserve_color"],
     "size": images.SIZE,
-    "smooth": Option(0.3, "How much of the picture before stays in each: more is calmer, less is nearer to the style.", 0.0, 0.9),
+    "smooth": Option(0.3, "How much of the picture before stays in each: more is calmer, less is nearer to the style.",
+                     0.0, 0.9),
     "quality": Option(20, "Constant rate factor of H.264: less is better and larger.", 0, 40),
 }
 
@@ -307,7 +308,8 @@ def stylize(source, output, paint, *, size=None, flow=True, smooth=OPTIONS["smoo
     result is steadied along the optical flow, to the degree of smooth, as `Steady` says. quality: H.264's, 0 (best) to 40.
     The output appears, playable, when the generator ends, is closed, or an exception ends it after the first frame.
     A frame that cannot be decoded is told in a Step's message, and the one before stays in its place.
-    Raises InputError for wrong arguments and files, StyleTransferError where the output cannot be written, and what paint raises.
+    Raises InputError for wrong arguments and files, StyleTransferError where the output cannot be written, and what paint
+    raises.
     """
     check(OPTIONS, size=size, smooth=smooth, quality=quality)
     output, steady = check_output(output, [source]), Steady(paint, flow, smooth)
