@@ -192,7 +192,6 @@ def _open(source):
     if stream.codec_context is None:
         container.close()
         raise InputError(f"The pictures of {Path(source).name} are coded in a way that is not known here: convert it to H.264.")
-    stream.thread_type = "AUTO"
     return container, stream
 
 
@@ -239,7 +238,7 @@ class _Writer:
         self.start = Fraction(film.start_time or 0, av.time_base)
         self.sound, self.copied = None, False
         if audio := next(iter(film.streams.audio), None):
-            self.copied = audio.codec_context is not None and audio.codec_context.name in COPIED
+            self.copied = audio.codec_context is not None and audio.codec_context.codec.canonical_name in COPIED
             if self.copied:
                 self.sound = self.container.add_stream_from_template(audio)
             elif audio.codec_context is not None:

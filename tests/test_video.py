@@ -1,5 +1,6 @@
 """Films in and out, and what keeps them steady."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -30,7 +31,7 @@ def bars(height=64, width=96, shift=0):
 def film(path, frames, rate=25, sound=None, times=None, codec="libx264", pixels="yuv420p", matrix=None, options=None):
     """Write a film of uint8 frames; sound: a codec, for a tone as long as the film; times in 1 / 1000 s."""
     with av.open(os.fspath(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options={"crf": "1"} | (options or {}) if codec == "libx264" else {})
+        stream = container.add_stream(codec, rate=rate, options=options or ({"crf": "1"} if codec == "libx264" else {}))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixels
         if matrix:
@@ -89,7 +90,7 @@ def test_a_round_trip_keeps_frames_times_and_colours(tmp_path, codec, pixels, su
     original, before, _ = read(source)
     assert len(found) == len(frames) == len(steps) and [s.frame for s in steps] == list(range(1, 13)) and sound is None
     assert np.allclose(np.diff(times), 0.04, atol=1e-3) and np.allclose(np.diff(times), np.diff(before), atol=1e-3)
-    assert min(psnr(a, b) for a, b in zip(original, found)) > 30  # of bars' edges, in halved resolution of colour
+    assert min(psnr(a, b) for a, b in zip(original, found)) > 27  # the resolution of colour is halved
     with av.open(os.fspath(tmp_path / "out.mp4")) as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
@@ -121,8 +122,8 @@ def test_colours_are_the_same_afterwards(tmp_path, height, tagged):
             assert np.abs(rgb.mean((0, 1)) - color).max() < 4
 
 
-@pytest.mark.parametrize("sound, suffix, after", [("aac", "mp4", "aac"), ("libmp3lame", "mkv", "mp3"), ("pcm_s16le", "mov", "aac"),
-                                                  ("libopus", "webm", "opus"), ("libvorbis", "mkv", "aac")])
+@pytest.mark.parametrize("sound, suffix, after", [("aac", "mp4", "aac"), ("libmp3lame", "mkv", "mp3"), ("ac3", "mkv", "ac3"),
+                                                  ("pcm_s16le", "mov", "aac"), ("libopus", "webm", "opus")])
 def test_sound_is_kept(tmp_path, sound, suffix, after):
     codec = "libvpx-vp9" if suffix == "webm" else "libx264"
     source = film(tmp_path / f"in.{suffix}", [bars()] * 50, sound=sound, codec=codec)
@@ -130,10 +131,8 @@ def test_sound_is_kept(tmp_path, sound, suffix, after):
     _, times, (name, seconds) = read(tmp_path / "out.mp4")
     assert name.startswith(after) and seconds == pytest.approx(2, abs=0.1) and len(times) == 50
     with av.open(os.fspath(tmp_path / "out.mp4")) as container:
-        wave = np.concatenate([f.to_ndarray().mean(0) for f in container.decode(audio=0) if f.format.is_planar]
-                              or [np.zeros(1)])
-        if len(wave) > 48000:  # the tone itself, one second of it
-            assert np.abs(np.fft.rfft(wave[12000:36000])).argmax() == 220
+        wave = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+        assert np.abs(np.fft.rfft(wave[12000:36000])).argmax() == 220  # the tone itself, in half a second of it
 
 
 def test_times_of_a_variable_rate_are_kept(tmp_path):
@@ -159,8 +158,8 @@ def test_a_turned_film_is_painted_and_written_upright(tmp_path, matrix, turn):
     assert found.shape == turn(frame).shape and psnr(found, turn(frame)) > 25
 
 
-@pytest.mark.parametrize("height, width, size, shape", [(51, 75, None, (52, 76)), (64, 96, 48, (32, 48)), (64, 96, 49, (32, 48)),
-                                                        (64, 96, 192, (128, 192))])
+@pytest.mark.parametrize("height, width, size, shape", [(51, 75, None, (52, 76)), (64, 96, 48, (32, 48)),
+                                                        (64, 96, 49, (32, 48)), (64, 96, 192, (128, 192))])
 def test_sides_are_even_and_of_the_size_asked_for(tmp_path, height, width, size, shape):
     source = film(tmp_path / "in.avi", [bars(height, width)] * 2, codec="ffv1", pixels="yuv444p")
     step = paint(source, tmp_path / "out.mp4", size=size)[-1]
@@ -169,10 +168,11 @@ def test_sides_are_even_and_of_the_size_asked_for(tmp_path, height, width, size,
 
 def test_a_broken_frame_is_told_and_bridged(tmp_path):
     """In a film whose frames stand alone: what is wrong with one must not end it."""
-    source = film(tmp_path / "in.avi", [bars(shift=4 * k) for k in range(10)], codec="png", pixels="rgb24")
+    source = film(tmp_path / "in.avi", [bars(shift=4 * k) for k in range(10)], codec="ffv1", pixels="yuv444p",
+                  options={"g": "1"})
     data = bytearray(source.read_bytes())
-    starts = [k for k in range(len(data)) if data[k:k + 4] == b"\x89PNG"]
-    data[starts[4]:starts[5] - 8] = bytes(starts[5] - 8 - starts[4])
+    starts = [k + 8 for k in range(len(data)) if data[k:k + 4] == b"00dc"]
+    data[starts[4]:starts[5] - 8] = b"\xff" * (starts[5] - 8 - starts[4])
     source.write_bytes(data)
     steps = paint(source, tmp_path / "out.mp4", flow=False)
     found, times, _ = read(tmp_path / "out.mp4")
@@ -186,7 +186,7 @@ def test_a_film_that_breaks_off_ends_there(tmp_path):
     source = film(tmp_path / "in.mkv", [bars(shift=4 * k) for k in range(60)], options={"g": "5"})
     source.write_bytes(source.read_bytes()[:source.stat().st_size // 2])
     steps = paint(source, tmp_path / "out.mp4", flow=False)
-    assert 10 < len(steps) < 60 and abs(len(read(tmp_path / "out.mp4")[0]) - len(steps)) == 0
+    assert 10 < len(steps) < 60 and len(read(tmp_path / "out.mp4")[0]) == len(steps)
 
 
 def test_what_is_done_when_it_is_closed_is_a_film(tmp_path):
@@ -235,8 +235,8 @@ def test_interrupted_it_leaves_a_film(tmp_path, sent, code):
 def test_the_command(tmp_path, typed):
     source = film(tmp_path / "in.mp4", [bars(shift=4 * k) for k in range(3)], sound="aac")
     style = EXAMPLES / "styles" / "waves.jpg"
-    for what in ("--style udnie --strength 0.5", f"'{style}' --style-size 64", f"'{style}' '{style}' --method wct --weights 1,2 "
-                 "--style-size 64 --no-flow --preserve-color luminance"):
+    for what in ("--style udnie --strength 0.5", f"'{style}' --style-size 64",
+                 f"'{style}' '{style}' --style-size 64 --method wct --weights 1,2 --no-flow --preserve-color luminance"):
         code, text = typed(f"video {source} {what} -o {tmp_path / 'out.mp4'} --size 64")
         assert code == 0 and "3/3" in text
         frames, _, sound = read(tmp_path / "out.mp4")
@@ -330,15 +330,11 @@ def test_uncovered_places_are_no_source():
     assert not video.consistent(outside, -outside)[:, -5:].any() and video.consistent(outside, -outside)[2:-8, 2:-8].all()
 
 
-def noisy(picture, smooth, generator=np.random.default_rng(0)):
-    """A painter whose strokes are different in each frame."""
-    noise = generator.normal(0, 0.1, picture.shape[2:]).astype(np.float32)
-    return (0.8 * picture + 0.1 + torch.from_numpy(noise)).clamp(0, 1)
-
-
 def test_a_painting_becomes_steadier_and_not_flatter(scene):
     def run(**options):
-        steady = video.Steady(noisy, **options)
+        generator = torch.Generator().manual_seed(0)
+        steady = video.Steady(lambda picture, smooth: (0.8 * picture + 0.1 + 0.1 * torch.randn(
+            picture.shape[2:], generator=generator)).clamp(0, 1), **options)  # its strokes are different in each frame
         return torch.cat([steady(cut(scene, 80 + 2 * k, 60)) for k in range(8)])
 
     def flicker(frames):
@@ -392,8 +388,7 @@ def test_nothing_stays_behind_a_moving_thing(scene):
 
 def test_memory_does_not_grow_with_the_film(tmp_path):
     """What is alive of tensors after many frames is what is after few."""
-    import gc
-    source = film(tmp_path / "in.mp4", [bars(shift=k) for k in range(120)], sound="pcm_s16le" if False else "aac")
+    source = film(tmp_path / "in.mp4", [bars(shift=k) for k in range(120)], sound="aac")
     counts = {}
     for step in video.stylize(source, tmp_path / "out.mp4", same):
         if step.frame in (20, 110):
