@@ -218,17 +218,18 @@ def test_what_was_done_before_an_error_of_the_painter_is_a_film(tmp_path):
 
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_leaves_a_film(tmp_path, sent, code):
-    source = film(tmp_path / "in.mp4", [bars(360, 640, shift=4 * k) for k in range(250)], sound="aac")
+    random = np.random.default_rng(0)  # what is not predictable fills the file soon
+    source = film(tmp_path / "in.mp4", [random.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(1500)], sound="aac")
     process = subprocess.Popen(
         [sys.executable, "-m", "style_transfer", "video", source, "--style", "udnie", "-o", tmp_path / "out.mp4"],
         stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)})
-    while not [p for p in tmp_path.glob(".*.part") if p.stat().st_size > 40000]:
+    while not [p for p in tmp_path.glob(".*.part") if p.stat().st_size > 30000]:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     process.send_signal(sent)
     text = process.communicate(timeout=60)[1]
     assert process.returncode == code and "Traceback" not in text, text
-    assert 5 < len(read(tmp_path / "out.mp4")[0]) < 250
+    assert 5 < len(read(tmp_path / "out.mp4")[0]) < 1500
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
 
 
@@ -345,6 +346,21 @@ def test_a_painting_becomes_steadier_and_not_flatter(scene):
     grain = [float(x[4:].diff(dim=3).square().mean()) for x in (calm, plain)]
     assert grain[0] > 0.85 * grain[1]
     assert calm.shape == plain.shape and calm.dtype == torch.float32 and 0 <= calm.min() and calm.max() <= 1
+
+
+@pytest.mark.parametrize("method", ["adain", "wct"])
+def test_the_statistics_of_every_layer_are_smoothed(scene, painting, method):
+    """With the statistics of another frame, the methods paint otherwise; with its own, as without."""
+    picture, other, kept = cut(scene, 80, 60), 0.3 * cut(scene, 20, 20), {}
+    encoded = [st.arbitrary.encode(painting, method)]
+    plain = st.arbitrary.stylize(picture, encoded, method=method)
+    assert torch.equal(st.arbitrary.stylize(picture, encoded, method=method, smooth=lambda key, own: own), plain)
+    st.arbitrary.stylize(other, encoded, method=method, smooth=lambda key, own: kept.setdefault(key, own))
+    assert len(kept) >= 4
+    for key in kept.keys() - {st.arbitrary.PICTURE}:  # whose map changes nothing unless the style lacks a colour
+        found = st.arbitrary.stylize(picture, encoded, method=method,
+                                     smooth=lambda name, own, key=key: kept[name] if name == key else own)
+        assert not torch.equal(found, plain)
 
 
 def test_without_flow_the_painter_is_alone(scene):
