@@ -1,4 +1,4 @@
-"""The command line: python -m style_transfer gatys | adain | wct | fixed | weights."""
+"""The command line: python -m style_transfer gatys | adain | wct | fixed | video | weights."""
 
 import contextlib
 import inspect
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images, regions
+from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images, regions, video
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -93,13 +93,13 @@ class _Command(typer.core.TyperCommand):
         return super().parse_args(ctx, expanded)
 
 
-def _command(name):
-    """A command with the SHARED options, which its function takes as a dictionary."""
+def _command(name, without=()):
+    """A command with the SHARED options but some, which its function takes as a dictionary."""
     def register(function):
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         more = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-                for key, (annotation, default) in SHARED.items()]
+                for key, (annotation, default) in SHARED.items() if key not in without]
         function.__signature__ = signature.replace(parameters=[*own, *more])
         return app.command(name, cls=_Command)(function)
     return register
@@ -275,6 +275,41 @@ def fixed_command(content: Content, output: Output,
         return lambda picture, advance: fixed.stylize(picture, found, strength, size=size, device=device, **look)
 
     _each(todo, prepare, options, size)
+
+
+@_command("video", without=("bits", "overwrite", "jobs", "ray"))
+def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FILM", help="The film.")],
+                  output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="An MP4 file.")],
+                  styles: Annotated[list[Path] | None, typer.Argument(help="One or several style pictures; a folder of "
+                                                                           "pictures is one style.")] = None,
+                  style: Annotated[list[str] | None, typer.Option(
+                      help="Instead of pictures: a fixed style, a name that `weights list` gives, or a weight file; several of "
+                           "them with --masks.")] = None,
+                  method: _declared(video.OPTIONS["method"]) = "adain", weights: Weights = None, strength: Strength = 1.0,
+                  size: Size = None, style_size: StyleSize = 512,
+                  flow: Annotated[bool, typer.Option(help="Steady the film along its motion; without, it is painted faster.")
+                                  ] = True,
+                  smooth: _declared(video.OPTIONS["smooth"]) = video.OPTIONS["smooth"].default,
+                  quality: _declared(video.OPTIONS["quality"]) = video.OPTIONS["quality"].default, **options):
+    """Paint a film, steadily and with its sound. Ctrl-C leaves what is done as a film."""
+    if bool(styles) == bool(style):
+        raise InputError("Name either style pictures or, with --style, a fixed style.")
+    video.check_output(output, [film, *(styles or []), *(options["masks"] or [])])
+    look = _look(options, len(styles or style))
+    if style:
+        method, chosen, numbers = "fixed", [sources.find(name) for name in style], {}
+        fixed.check_styles(chosen, look["masks"])
+    else:
+        chosen, numbers = [_style(path, style_size) for path in styles], {"weights": _numbers(weights)}
+        normalize_weights(numbers["weights"], len(styles))
+    paint = video.painter(method, chosen, strength, device=options["device"], **numbers, **look)
+    steps = video.stylize(film, output, paint, size=size, flow=flow, smooth=smooth, quality=quality)
+    with _progress("frames") as progress, contextlib.closing(steps):
+        task = progress.add_task(film.name, total=None)
+        for step in steps:
+            progress.update(task, total=step.frames and max(step.frames, step.frame), completed=step.frame)
+            if step.message:
+                console.print(step.message, style="yellow")
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")
