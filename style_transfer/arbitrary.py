@@ -81,7 +81,7 @@ def encode(style, method="adain", device=None, decoder=None, mask=None):
     sums = {n: transforms.Sums() for n in METHODS[method].transforms}
     for work in works:
         work = images.check(work, "style", SMALLEST)
-        part = None if mask is None else regions.of_style(mask, work)
+        part = None if mask is None else regions.of_style(mask, work.shape[2:])
         _sum(tiles.Features(encoder, work, layers, device), {n: [(sums[n], part)] for n in layers})
         if PICTURE in sums:
             sums[PICTURE].add(work, part)
@@ -138,7 +138,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     encoder, decoders = _networks(method, levels, decoder, device)
 
     def paint(image):
-        where = None if masks is None else regions.of_content(masks, image)
+        where = None if masks is None else regions.of_content(masks, image.shape[2:])
         painter = _Painter(METHODS[method], encoded, weights, alpha, where, smooth, device)
         for decoder in decoders:
             image = painter.decode(image, encoder, decoder)

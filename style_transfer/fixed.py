@@ -110,7 +110,7 @@ def stylize(content, style, strength=1.0, preserve_color="off", masks=None, *, s
     def paint(image):
         if masks is None:
             return outputs(image, several[0], device=device)[-1]
-        shares = regions.of_content(masks, image)
+        shares = regions.of_content(masks, image.shape[2:])
         return regions.compose(shares, image, lambda k: outputs(image, several[k], device=device)[-1])
 
     image = strokes.paint(content, stroke, paint, max(_network(name, device)[1].smallest for name in several))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import backbones, color, images, transforms
+from . import backbones, color, images, regions, strokes
 from . import device as devices
 from .errors import InputError, StyleTransferError
 from .images import fit, resize
@@ -15,6 +15,7 @@ from .losses import content_loss, gram_matrix, style_loss, total_variation
 from .networks.vgg import VGG19, layer_names
 from .objective import Features, Objective, Sums, crop, guidance, is_large, map_size, pad, positions
 from .options import Option, check
+from .transforms import normalize_weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BETA = 30.0  # for an alpha of 1
@@ -25,7 +26,6 @@ COARSEST = 128  # pixels of the smallest size gone through: relu5_1 sees all of 
 FEWEST = 30  # steps at a size above WHOLE, where the coarse ones have done their work; Galerne et al. 2024, section 5
 HISTORY, SHORT_HISTORY = 10, 4  # steps that L-BFGS remembers, each at the cost of two canvases; above WHOLE the latter
 LARGEST_STYLE = 1 << 24  # pixels to which a style is enlarged
-STROKE = Option(1.0, "Size of the strokes, whatever the result's size: 2 paints with strokes twice as large.", 0.25, 8.0)
 OPTIONS = {
     "alpha": Option(1.0, "Weight of the content.", 0.0),
     "beta": Option(BETA, "Weight of the style: only its ratio to the content's weight matters.", 0.0),
@@ -36,7 +36,7 @@ OPTIONS = {
     "iterations": Option(300, "Steps of the optimisation, of all scales together.", 1, 100_000),
     "scales": Option(None, "Sizes gone through, coarse to fine; default: as many as size and strokes ask for.", 1, 8),
     "size": images.SIZE._replace(low=SMALLEST),
-    "stroke": STROKE,
+    "stroke": strokes.STROKE,
     "variation": Option(1.0, "Weight of the total variation, which smooths.", 0.0),
     "init": Option("content", "What the optimisation starts from.", choices={n: n for n in ("content", "noise", "style")}),
     "optimizer": Option("lbfgs", "L-BFGS needs fewer steps, Adam less memory.", choices={"lbfgs": "L-BFGS", "adam": "Adam"}),
@@ -98,14 +98,14 @@ def style_term(layers, statistic=gram_matrix, distance=style_loss):
     equation 5, for Gram matrices; with regions Gatys et al. 2017, equation 6.)
     """
     def prepare(content, styles):
-        size, regions = content.size(), [None] if styles[0].region is None else [style.region for style in styles]
-        guides = [guidance(region, layers, *size, content.device) for region in regions]
+        size, places = content.size(), [None] if styles[0].region is None else [style.region for style in styles]
+        guides = [guidance(place, layers, *size, content.device) for place in places]
         wholes = [{name: positions(map_size(name, *size), guide[name]) for name in layers} for guide in guides]
         parts = []  # (weight, place among the sums, target)
         for k, style in enumerate(styles):
             for n, (name, target) in enumerate(style.features.mean(layers, statistic).items()):
                 weight = style.weight * layers[name] / sum(layers.values()) / distance(target, 0).clamp_min(1e-8)
-                parts.append((weight, k % len(regions) * len(layers) + n, target))
+                parts.append((weight, k % len(places) * len(layers) + n, target))
 
         def own(features, block):
             """Each region's statistics of a block times the part of the region that it is: they add up to the picture's."""
@@ -196,8 +196,8 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     if network is not None and not all(isinstance(name, str) for name in getattr(network, "layers", [None])):
         raise InputError("The network must be a feature extractor, such as backbones.load gives.")
     styles = [_pictures(style) for style in styles]
-    style_weights = transforms.normalize_weights(style_weights, len(styles))
-    masks, style_masks = transforms.check_masks(masks, len(styles)), _check_style_masks(style_masks, styles)
+    style_weights = normalize_weights(style_weights, len(styles))
+    masks, style_masks = regions.check(masks, len(styles)), _check_style_masks(style_masks, styles)
     if terms is None:
         terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
     if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
@@ -211,17 +211,17 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     image, iteration = None, 0
     for shape, share in zip(sizes, _shares(iterations, sizes)):
         small = resize(content, shape)
-        regions = None if masks is None else transforms.regions(masks, *shape)
+        parts = None if masks is None else regions.of_content(masks, shape)
         targets = []
         for k, style in enumerate(styles):
             features = _style_features(network, style, style_masks[k], max(shape), stroke, device)
-            weight, region = style_weights[k], None if regions is None else regions[k:k + 1]
+            weight, region = style_weights[k], None if parts is None else parts[k:k + 1]
             if region is not None:  # as strong at each of its pixels as it would be in the whole picture
                 weight = weight * len(styles) * float(region.mean())
             targets.append(Target(features, weight, region))
         goal = Objective(network, small, targets, terms, device)
         del targets, features  # large pictures
-        rest = None if regions is None else 1 - regions.sum(0, keepdim=True)  # where the photograph shows through
+        rest = None if parts is None else 1 - parts.sum(0, keepdim=True)  # where the photograph shows through
         start = _start(init, small, styles[0][0], seed) if image is None else resize(image, shape)
         for canvas, losses, message, last in _descend(goal, pad(start).to(device), share, optimizer):
             start, image = None, crop(canvas).cpu()
@@ -266,7 +266,7 @@ def _check_style_masks(masks, styles):
         several = mask if isinstance(mask, (list, tuple)) else [mask] * (len(style) if mask is None else 1)
         if len(several) != len(style):
             raise InputError(f"A style of {len(style)} pictures needs a list of as many style masks, or None.")
-        checked.append([None if one is None else transforms.check_mask(one) for one in several])
+        checked.append(regions.check(several, len(several), "style mask", True))
         if not any(one is None or one.any() for one in checked[-1]):
             raise InputError("A style mask is empty: mark the part of the style's picture that counts.")
     return checked
@@ -274,7 +274,7 @@ def _check_style_masks(masks, styles):
 
 def _style_features(network, pictures, masks, long_side, stroke, device):
     pictures = [_style_at(picture, long_side, stroke) for picture in pictures]
-    guides = [mask if mask is None else transforms.regions([mask], *picture.shape[2:])
+    guides = [mask if mask is None else regions.of_content([mask], picture.shape[2:])
               for mask, picture in zip(masks, pictures)]
     return Features(network, pictures, guides=guides, device=device)
 

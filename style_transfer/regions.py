@@ -59,15 +59,15 @@ def _resized(mask, size):
     return mask.clamp(0, 1)
 
 
-def of_content(masks, image):
-    """Checked masks at the size of a picture: [K, 1, H, W]; where they add up to more than 1, they share it."""
-    stack = torch.cat([_resized(mask, image.shape[2:]) for mask in masks])
+def of_content(masks, size):
+    """Checked masks at a size (H, W): [K, 1, H, W]; where they add up to more than 1, they share it."""
+    stack = torch.cat([_resized(mask, tuple(size)) for mask in masks])
     return stack.div_(stack.sum(0).clamp_min(1))
 
 
-def of_style(mask, image):
-    """A checked mask at the size of a style picture [1, 1, H, W]. Raises InputError where nothing of the picture counts."""
-    mask = _resized(mask, image.shape[2:])
+def of_style(mask, size):
+    """A checked mask at the size (H, W) of a style picture. Raises InputError where nothing of the picture counts."""
+    mask = _resized(mask, tuple(size))
     if not mask.any():
         raise InputError("A style mask is black everywhere: leave some of the style picture white.")
     return mask
@@ -93,5 +93,5 @@ def compose(shares, image, paint):
 
 def beside(content, image, masks):
     """A stylised picture where checked masks are, and the photograph, untouched, where none is: sum m S + (1 - sum m) C."""
-    covered = of_content(masks, content).sum(0, keepdim=True)
+    covered = of_content(masks, content.shape[2:]).sum(0, keepdim=True)
     return torch.lerp(content, image, covered) if not covered.eq(1).all() else image

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from .errors import InputError
 
@@ -183,31 +182,3 @@ def normalize_weights(weights, count):
     if not all(0 <= w < float("inf") for w in weights) or not 0 < sum(weights) < float("inf"):
         raise InputError("Style weights must be 0 or more, and at least one above 0.")
     return [w / sum(weights) for w in weights]
-
-
-def check_mask(mask):
-    """A mask [1, 1, H, W] as float32 on the CPU, in [0, 1]. Raises InputError for what is none."""
-    if not torch.is_tensor(mask) or mask.ndim != 4 or mask.shape[:2] != (1, 1) or not mask.numel():
-        found = list(mask.shape) if torch.is_tensor(mask) else type(mask).__name__
-        raise InputError(f"A mask must be a tensor [1, 1, H, W] in [0, 1], not {found}.")
-    if not mask.float().isfinite().all():
-        raise InputError("A mask holds values that are not numbers: make it anew, from 0 (outside) to 1 (inside).")
-    return mask.detach().float().cpu().clamp(0, 1)
-
-
-def check_masks(masks, count):
-    """A list of `count` masks, each through `check_mask`; None for None. Raises InputError."""
-    if masks is None:
-        return None
-    if not isinstance(masks, (list, tuple)) or len(masks) != count:
-        raise InputError(f"Each style needs one mask: a list of {count}.")
-    return [check_mask(mask) for mask in masks]
-
-
-def regions(masks, height, width):
-    """Masks as [K, 1, height, width], how much of each style goes where; what is missing to 1 is the photograph's.
-
-    masks: list of K of [1, 1, h, w] in [0, 1], of any sizes. Where they add up to more than 1 they are divided by their sum.
-    """
-    stack = torch.cat([F.interpolate(mask, (height, width), mode="bilinear", antialias=True) for mask in masks])
-    return stack / stack.sum(0).clamp_min(1)

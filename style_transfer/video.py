@@ -54,8 +54,8 @@ class Step(NamedTuple):
 def painter(method, styles, strength=1.0, *, weights=None, device=None, **others):
     """paint(picture, smooth) for `stylize`, its styles encoded once.
 
-    method: "fixed", then styles is the name of one or a list of them, or one of `arbitrary.METHODS`, then styles are pictures or what
-    `arbitrary.encode` gave; the rest as `fixed.stylize` and `arbitrary.stylize` take it. Raises what these raise.
+    method: "fixed", then styles is the name of one or a list of them, or one of `arbitrary.METHODS`, then styles are pictures
+    or what `arbitrary.encode` gave; the rest as `fixed.stylize` and `arbitrary.stylize` take it. Raises what these raise.
     """
     if method == "fixed":
         return lambda picture, smooth: fixed.stylize(picture, styles, strength, device=device, **others)
