@@ -36,6 +36,7 @@ OPTIONS = {
     "method": Option("adain", "AdaIN is faster, WCT gives stronger textures; a fixed style needs neither.",
                      choices=arbitrary.OPTIONS["method"].choices),
     "strength": fixed.OPTIONS["strength"],
+    "size": images.SIZE,
     "smooth": Option(0.3, "How much of the picture before stays in each: more is calmer, less is nearer to the style.",
                      0.0, 0.9),
     "quality": Option(20, "Constant rate factor of H.264: less is better and larger.", 0, 40),
