@@ -117,7 +117,7 @@ def main():
         slow, fast = (statistics.median(rates[name]) for name in ("loop", "folder"))
         ratios = [b / a for a, b in zip(rates["loop"], rates["folder"])]
         print(f"{size} x {size * 2 // 3}, {a.pictures} pictures: loop {slow:.2f} a second, folder {fast:.2f}, "
-              f"{fast / slow:.2f} times (parts {min(ratios):.2f} to {max(ratios):.2f}, median {statistics.median(ratios):.2f}); "
+              f"{fast / slow:.2f} times ({min(ratios):.2f} to {max(ratios):.2f}, median {statistics.median(ratios):.2f}); "
               f"results differ by {255 * mean:.3f} of 255 on average, {255 * most:.0f} at most; "
               f"load {os.getloadavg()[0]:.1f}", flush=True)
 

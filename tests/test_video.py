@@ -357,7 +357,7 @@ def test_the_statistics_of_every_layer_are_smoothed(scene, painting, method):
     assert torch.equal(st.arbitrary.stylize(picture, encoded, method=method, smooth=lambda key, own: own), plain)
     st.arbitrary.stylize(other, encoded, method=method, smooth=lambda key, own: kept.setdefault(key, own))
     assert len(kept) >= 4
-    for key in (key for key in kept if st.arbitrary.PICTURE not in key):  # whose map changes nothing unless the style lacks a colour
+    for key in (key for key in kept if st.arbitrary.PICTURE not in key):  # its map changes nothing if no colour is lacking
         found = st.arbitrary.stylize(picture, encoded, method=method,
                                      smooth=lambda name, own, key=key: kept[name] if name == key else own)
         assert not torch.equal(found, plain)
