@@ -282,7 +282,7 @@ def paint(folder, jobs, work, advance=lambda number, message="": None, together=
                 done.put(Result(number, error))
 
     with scratch(folder) as place:
-        threads = [threading.Thread(target=run, daemon=True) for _ in range(together)]  # nobody has to press Ctrl-C thrice
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(together)]  # a second Ctrl-C waits for none
         try:
             for thread in threads:
                 thread.start()
@@ -291,13 +291,12 @@ def paint(folder, jobs, work, advance=lambda number, message="": None, together=
                 if isinstance(result, Exception):
                     raise result
                 yield result
-        except BaseException:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # `scratch` ends when no thread writes any more
             _end(threads)
             raise
-        finally:  # `scratch` ends when no thread writes any more
-            for thread in threads:
-                if thread.is_alive():
-                    thread.join()
+        finally:
             torch.set_num_threads(before)  # it is the next new thread's, too
 
 
