@@ -30,7 +30,9 @@ STATISTICS = 0.8  # of the statistics that the frames before had; a memory of fi
 CUT = 0.12  # mean difference of two frames' thumbnails in [0, 1]; motion stays far below it
 THUMBNAIL = (16, 9)
 NOISE = 0.08  # difference in [0, 1] of what should be the same thing, from which on it is none
-BANDS = 5
+# Of `smooth`, for each band from fine to coarse: grain is the style's and hardly seen to flicker, patches of colour are.
+BANDS = (0.55, 0.55, 1.2, 2.1, 2.5, 2.5)
+MOST = 0.9  # of the picture before
 NEIGHBOURHOOD = 8  # pixels of each band, over which its contrast is measured
 OPTIONS = {
     "method": Option("adain", "AdaIN is faster, WCT gives stronger textures; a fixed style needs neither.",
@@ -92,32 +94,35 @@ def consistent(flow, back):
 
 
 def bands(picture):
-    """[H, W, 3] as BANDS differences of ever smoother pictures and what is left; their sum, each enlarged, is the picture."""
+    """[H, W, 3] as differences of ever smoother pictures and what is left, one for each of BANDS; `join` adds them up."""
     fine = cv2.GaussianBlur(picture, (3, 3), 0.6)  # half an octave by itself: it is what interpolation takes
     result, picture = [picture - fine], fine
-    for _ in range(BANDS - 1):
+    for _ in BANDS[2:]:
         low = cv2.pyrDown(picture)
         result.append(picture - cv2.pyrUp(low, dstsize=picture.shape[1::-1]))
         picture = low
     return [*result, picture]
 
 
-def restore(blended, painted):
-    """A mean of pictures [H, W, 3] with the contrast in each band and neighbourhood that one of them has.
+def join(parts):
+    """[H, W, 3] of its `bands`."""
+    *parts, whole = parts
+    for band in parts[:0:-1]:
+        whole = band + cv2.pyrUp(whole, dstsize=band.shape[1::-1])
+    return whole + parts[0]
+
+
+def restore(parts, own):
+    """Bands that are means with the contrast in each neighbourhood that those of one of the pictures have; in place.
 
     What is averaged loses all that differs, and with it the style's grain: the rest is given its energy.
     """
-    parts, own = bands(blended), bands(painted)
     for band, target in zip(parts[:-1], own):
         energies = [cv2.GaussianBlur(np.square(x).mean(-1), (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REFLECT)
                     for x in (target, band)]
         gain = np.sqrt((energies[0] + 1e-6) / (energies[1] + 1e-6))
         band *= gain.clip(1, 2)[..., None]
-    picture = parts.pop()
-    while len(parts) > 1:
-        band = parts.pop()
-        picture = band + cv2.pyrUp(picture, dstsize=band.shape[1::-1])
-    return picture + parts[0]
+    return parts
 
 
 class Steady:
@@ -165,8 +170,12 @@ class Steady:
         certain = consistent(flow, self.flow.calc(self.grey, grey, None))
         change = np.square(frame - warp(self.frame, flow)).mean(-1)
         same = np.exp(-cv2.GaussianBlur(change, (0, 0), 1.5) / NOISE ** 2)
-        weight = (self.weight * certain * same).astype(np.float32)[..., None]
-        return restore(painted + weight * (warp(self.result, flow) - painted), painted).clip(0, 1)
+        certain = (certain * same).astype(np.float32)
+        own, before = bands(painted), bands(warp(self.result, flow))
+        mixed = [new + min(self.weight * share, MOST) * cv2.resize(certain, new.shape[1::-1], interpolation=cv2.INTER_AREA
+                                                                   )[..., None] * (old - new)
+                 for new, old, share in zip(own, before, BANDS)]
+        return join(restore(mixed, own)).clip(0, 1)
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
