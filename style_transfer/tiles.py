@@ -14,7 +14,7 @@ from .networks.blocks import Conv, InstanceNorm, ResidualBlock, Up
 
 GRID = 16  # pixels: every tile begins on a multiple of it, so that four poolings fall on the same pixels as in the whole
 TILE = 1 << 20  # pixels up to which a picture is one tile; larger tiles cost more time a pixel, not less
-VALUES = 24 << 19  # numbers in a feature map of the rows that a network is run on at a time, layer by layer
+VALUES = 24 << 18  # numbers in a feature map of the rows that a network is run on at a time, layer by layer
 KEPT = 1e9  # bytes of features that are kept from the first pass for the second; more are computed again
 
 
