@@ -14,7 +14,8 @@ from .networks.blocks import Conv, InstanceNorm, ResidualBlock, Up
 
 GRID = 16  # pixels: every tile begins on a multiple of it, so that four poolings fall on the same pixels as in the whole
 TILE = 1 << 20  # pixels up to which a picture is one tile; larger tiles cost more time a pixel, not less
-VALUES = 24 << 18  # numbers in a feature map of the rows that a network is run on at a time, layer by layer
+VALUES = 24 << 18  # numbers in a feature map of the boxes that a network is run on, layer by layer
+WIDEST = 2048  # columns of them: whole rows lie together in memory, but narrower boxes have less around them
 KEPT = 1e9  # bytes of features that are kept from the first pass for the second; more are computed again
 
 
@@ -47,7 +48,11 @@ def sides(image):
 def boxes(height, width):
     """Boxes that cover a picture whose sides are multiples of GRID, row by row: one, or some of about equal size."""
     side = max(math.isqrt(TILE), GRID) if height * width > TILE else max(height, width)
-    rows, columns = (_cuts(length, side, GRID) for length in (height, width))
+    return _grid(*(_cuts(length, side, GRID) for length in (height, width)))
+
+
+def _grid(rows, columns):
+    """The boxes between edges, row by row."""
     return [Box(top, left, bottom, right) for top, bottom in zip(rows, rows[1:]) for left, right in zip(columns, columns[1:])]
 
 
@@ -144,6 +149,7 @@ def _normalise(norm, layers, x, keep):
     """layers(x), where it is to be kept, and a normalisation that knows its statistics (Chan et al. 1983, equation 2.1)."""
     y, count, mean, square = None, 0, 0.0, 0.0
     for box, part in _run(layers, x):
+        part = part.contiguous(memory_format=torch.channels_last)  # else the statistics take three times as long
         if keep:
             y = _write(part, box, y, layers, x)
         own, variance = torch.zeros_like(norm.weight), torch.ones_like(norm.weight)
@@ -172,9 +178,9 @@ def _run(layers, x):
             scale *= 2
         widest = max(widest, channels * scale ** 2)
     height, width = x.shape[2:]
-    rows = _cuts(height, max(int(VALUES / widest / width), 16), 4)  # whole rows lie together in memory
-    for top, bottom in zip(rows, rows[1:]):
-        box = Box(top, 0, bottom, width)
+    columns = _cuts(width, WIDEST, 4)
+    rows = _cuts(height, max(int(VALUES / widest / (width / (len(columns) - 1))), 16), 4)
+    for box in _grid(rows, columns):
         outer = box.grown(math.ceil(radius), height, width, 4)
         part = outer.cut(x)
         for layer in layers:
