@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,8 @@ NOISE = 0.08  # difference in [0, 1] of what should be the same thing, from whic
 # Of `smooth`, for each band from fine to coarse: grain is the style's and hardly seen to flicker, patches of colour are.
 BANDS = (0.55, 0.55, 1.2, 2.1, 2.5, 2.5)
 MOST = 0.9  # of the picture before
-NEIGHBOURHOOD = 8  # pixels of each band, over which its contrast is measured
+NEIGHBOURHOOD = 27  # pixels a side of each band, over which its contrast is measured
+SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
 OPTIONS = {
     "method": Option("adain", "AdaIN is faster, WCT gives stronger textures; a fixed style needs neither.",
                      choices=arbitrary.OPTIONS["method"].choices),
@@ -82,12 +84,13 @@ def consistent(flow, back):
     |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5, b being fetched by f, and |grad f|^2 <= 0.01 |f|^2 + 0.002; and f stays inside.
     """
     def squared(field):
-        return np.square(field).sum(-1)
+        return field[..., 0] * field[..., 0] + field[..., 1] * field[..., 1]
 
     back = warp(back, flow, cv2.INTER_LINEAR)
-    slope = sum(squared(part) for part in np.gradient(flow, axis=(0, 1)))
+    slope = sum(squared(cv2.filter2D(flow, -1, kernel, borderType=cv2.BORDER_REPLICATE)) for kernel in (SLOPE, SLOPE.T))
     height, width = flow.shape[:2]
-    x, y = flow[..., 0] + np.arange(width), flow[..., 1] + np.arange(height)[:, None]
+    x, y = (flow[..., axis] + np.arange(side, dtype=np.float32).reshape(shape)
+            for axis, side, shape in ((0, width, (1, -1)), (1, height, (-1, 1))))
     return ((squared(flow + back) <= 0.01 * (squared(flow) + squared(back)) + 0.5)
             & (slope <= 0.01 * squared(flow) + 0.002)
             & (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
@@ -112,14 +115,18 @@ def join(parts):
     return whole + parts[0]
 
 
+def _energy(x):
+    """The mean square of [H, W, 3] over colours."""
+    return cv2.transform(x * x, np.full((1, 3), 1 / 3))
+
+
 def restore(parts, own):
     """Bands that are means with the contrast in each neighbourhood that those of one of the pictures have; in place.
 
     What is averaged loses all that differs, and with it the style's grain: the rest is given its energy.
     """
     for band, target in zip(parts[:-1], own):
-        energies = [cv2.GaussianBlur(np.square(x).mean(-1), (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REFLECT)
-                    for x in (target, band)]
+        energies = [cv2.blur(_energy(x), (NEIGHBOURHOOD,) * 2, borderType=cv2.BORDER_REFLECT) for x in (target, band)]
         gain = np.sqrt((energies[0] + 1e-6) / (energies[1] + 1e-6))
         band *= gain.clip(1, 2)[..., None]
     return parts
@@ -141,12 +148,22 @@ class Steady:
         self.statistics = {}
 
     def __call__(self, picture):
+        return self.steady(*self.begin(picture))
+
+    def begin(self, picture):
+        """What `steady` takes for a frame. Called for one frame after the other, it may be ahead of `steady` by some."""
         frame = picture[0].permute(1, 2, 0).numpy()
         thumbnail = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        if self.thumbnail is not None and np.abs(thumbnail - self.thumbnail).mean() > CUT:
-            self.statistics, self.result = {}, None
+        cut = self.thumbnail is not None and np.abs(thumbnail - self.thumbnail).mean() > CUT
+        if cut:
+            self.statistics = {}
         self.thumbnail = thumbnail
-        result = self.paint(picture, self._smooth)
+        return frame, self.paint(picture, self._smooth), cut
+
+    def steady(self, frame, result, cut):
+        """The result of a frame, with that of the one before mixed in."""
+        if cut:
+            self.result = None
         if self.weight:
             grey = np.round(255 * cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)).astype(np.uint8)
             painted = np.ascontiguousarray(result[0].permute(1, 2, 0).numpy())
@@ -168,8 +185,7 @@ class Steady:
     def _mix(self, frame, grey, painted):
         flow = self.flow.calc(grey, self.grey, None)
         certain = consistent(flow, self.flow.calc(self.grey, grey, None))
-        change = np.square(frame - warp(self.frame, flow)).mean(-1)
-        same = np.exp(-cv2.GaussianBlur(change, (0, 0), 1.5) / NOISE ** 2)
+        same = cv2.exp(-cv2.GaussianBlur(_energy(frame - warp(self.frame, flow)), (0, 0), 1.5) / NOISE ** 2)
         certain = (certain * same).astype(np.float32)
         own, before = bands(painted), bands(warp(self.result, flow))
         mixed = [new + min(self.weight * share, MOST) * cv2.resize(certain, new.shape[1::-1], interpolation=cv2.INTER_AREA
@@ -244,7 +260,7 @@ class _Writer:
         self.container = av.open(os.fspath(self.part), "w", format="mp4", options={"movflags": "+faststart"})
         self.video, self.frames, self.last = None, 0, None
         self.start = Fraction(film.start_time or 0, av.time_base)
-        self.sound, self.copied = None, False
+        self.sound, self.copied, self.waiting = None, False, []
         if audio := next(iter(film.streams.audio), None):
             self.copied = audio.codec_context is not None and audio.codec_context.codec.canonical_name in COPIED
             if self.copied:
@@ -274,10 +290,14 @@ class _Writer:
         frame.time_base, frame.duration = self.base, duration or 0
         self.container.mux(self.video.encode(frame))
         self.frames += 1
+        while self.waiting:
+            self.hear(self.waiting.pop(0))
 
     def hear(self, packet):
         """A packet of the film's sound; what cannot be decoded is left out."""
-        if self.copied:
+        if not self.frames:
+            self.waiting.append(packet)  # the file begins with the first picture, from which its size comes
+        elif self.copied:
             if packet.dts is None:
                 return
             shift = round(self.start / packet.time_base)
@@ -342,40 +362,67 @@ def _packets(film, streams):
 
 
 def _frames(film, stream, writer, steady, size):
-    rate = stream.average_rate or writer.rate
+    """A `Step` for each frame. While one is steadied and written, a thread paints the next."""
+    total, before, result = _count(film, stream), None, None
+
+    def write():
+        nonlocal result
+        painted, time, duration, message = before
+        if painted is not None:
+            result = steady.steady(*painted.result())
+        if time is not None:
+            writer.picture(result, time, duration)
+        return Step(writer.frames, total, result, message.format(writer.frames))
+
+    pool, shape = ThreadPoolExecutor(1), None
+    try:
+        for picture, time, duration, message in _decoded(film, stream, writer, size):
+            if picture is not None:
+                picture = images.resize(picture, shape or picture.shape[2:])
+                shape = picture.shape[2:]
+            elif shape is None:
+                continue
+            after = None if picture is None else pool.submit(steady.begin, picture)
+            if before is not None:
+                yield write()
+            before = after, time, duration, message
+        if before is not None:
+            yield write()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _count(film, stream):
+    """How many frames a film says that it has, or None."""
     seconds = stream.duration and stream.duration * stream.time_base or (film.duration or 0) / Fraction(av.time_base)
-    total = stream.frames or round(seconds * rate) or None
-    result, last, waiting = None, None, []
+    return stream.frames or round(seconds * (stream.average_rate or 0)) or None
+
+
+def _decoded(film, stream, writer, size):
+    """(picture or None for a broken one, its time or None if it has none, duration, message) of each frame.
+
+    Sound goes to the writer on the way.
+    """
+    rate, last, whole = stream.average_rate or writer.rate, None, False
     for packet in _packets(film, [stream, *film.streams.audio[:1]]):
         if packet.stream is not stream:
-            if writer.frames:
-                writer.hear(packet)
-            else:
-                waiting.append(packet)  # the file begins with the first picture, from which its size comes
+            writer.hear(packet)
             continue
         try:
             frames = packet.decode()
         except av.FFmpegError:
             frames = []
-            if result is not None:
-                yield Step(writer.frames, total, result, f"A frame after number {writer.frames} is broken: the one before is "
-                                                         "shown instead.")
+            yield None, None, None, "A frame after number {} is broken: the one before is shown instead."
         for frame in frames:
-            message, time = "", frame.pts
+            time = frame.pts
             if time is None:
                 time = 0 if last is None else last + max(1, round(1 / (rate * stream.time_base)))
             last = time
-            if frame.is_corrupt and result is not None:
-                message = f"Frame {writer.frames + 1} is broken: the one before is shown instead."
+            if frame.is_corrupt and whole:
+                yield None, time, frame.duration, "Frame {} is broken: the one before is shown instead."
             else:
-                picture = _shown(frame, stream.sample_aspect_ratio, size)
-                if result is not None:
-                    picture = images.resize(picture, result.shape[2:])
-                result = steady(picture)
-            writer.picture(result, time, frame.duration)
-            while waiting:
-                writer.hear(waiting.pop(0))
-            yield Step(writer.frames, total, result, message)
+                whole = True
+                yield _shown(frame, stream.sample_aspect_ratio, size), time, frame.duration, ""
 
 
 def check_output(path, originals=()):
