@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import struct
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from . import arbitrary, fixed, images
+from . import device as devices
 from .errors import InputError, StyleTransferError
 from .options import Option, check
 from .transforms import Statistics
@@ -63,7 +65,11 @@ def painter(method, styles, strength=1.0, *, weights=None, device=None, **others
     or what `arbitrary.encode` gave; the rest as `fixed.stylize` and `arbitrary.stylize` take it. Raises what these raise.
     """
     if method == "fixed":
-        return lambda picture, smooth: fixed.stylize(picture, styles, strength, device=device, **others)
+        def paint(picture, smooth):
+            return fixed.stylize(picture, styles, strength, device=device, **others)
+
+        paint.apart = devices.pick(device).type == "cpu"  # several frames at once
+        return paint
     encoded = [style if isinstance(style, arbitrary.EncodedStyle) else
                arbitrary.encode(style, method, device, others.get("decoder")) for style in styles]
     return lambda picture, smooth: arbitrary.stylize(picture, encoded, weights, method, strength, smooth=smooth,
@@ -148,17 +154,22 @@ class Steady:
         self.statistics = {}
 
     def __call__(self, picture):
-        return self.steady(*self.begin(picture))
+        frame, cut = self.look(picture)
+        return self.steady(frame, self.begin(picture, cut), cut)
 
-    def begin(self, picture):
-        """What `steady` takes for a frame. Called for one frame after the other, it may be ahead of `steady` by some."""
+    def look(self, picture):
+        """(frame [H, W, 3], whether it is another scene than the one before): the first that is to be done with a frame."""
         frame = picture[0].permute(1, 2, 0).numpy()
         thumbnail = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
         cut = self.thumbnail is not None and np.abs(thumbnail - self.thumbnail).mean() > CUT
+        self.thumbnail = thumbnail
+        return frame, cut
+
+    def begin(self, picture, cut):
+        """Paint a frame, which may be ahead of `steady` by some; in their order, unless `paint` keeps nothing of them."""
         if cut:
             self.statistics = {}
-        self.thumbnail = thumbnail
-        return frame, self.paint(picture, self._smooth), cut
+        return self.paint(picture, self._smooth)
 
     def steady(self, frame, result, cut):
         """The result of a frame, with that of the one before mixed in."""
@@ -362,19 +373,23 @@ def _packets(film, streams):
 
 
 def _frames(film, stream, writer, steady, size):
-    """A `Step` for each frame. While one is steadied and written, a thread paints the next."""
-    total, before, result = _count(film, stream), None, None
+    """A `Step` for each frame. While one is steadied and written, threads paint the next."""
+    total, ahead, result = _count(film, stream), deque(), None
 
     def write():
         nonlocal result
-        painted, time, duration, message = before
+        painted, time, duration, message = ahead.popleft()
         if painted is not None:
-            result = steady.steady(*painted.result())
+            frame, future, cut = painted
+            result = steady.steady(frame, future.result(), cut)
         if time is not None:
             writer.picture(result, time, duration)
         return Step(writer.frames, total, result, message.format(writer.frames))
 
-    pool, shape = ThreadPoolExecutor(1), None
+    # threads with a core each get more done than all cores at one frame
+    cores, shape = torch.get_num_threads(), None
+    count = cores if getattr(steady.paint, "apart", False) else 1
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(cores // count,))
     try:
         for picture, time, duration, message in _decoded(film, stream, writer, size):
             if picture is not None:
@@ -382,14 +397,18 @@ def _frames(film, stream, writer, steady, size):
                 shape = picture.shape[2:]
             elif shape is None:
                 continue
-            after = None if picture is None else pool.submit(steady.begin, picture)
-            if before is not None:
+            painted = None
+            if picture is not None:
+                frame, cut = steady.look(picture)
+                painted = frame, pool.submit(steady.begin, picture, cut), cut
+            ahead.append((painted, time, duration, message))
+            if len(ahead) > count:
                 yield write()
-            before = after, time, duration, message
-        if before is not None:
+        while ahead:
             yield write()
     finally:
         pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(cores)  # it is the next new thread's, too
 
 
 def _count(film, stream):
