@@ -73,7 +73,6 @@ class Sums:
     def __init__(self):
         self.origin, self.count, self.total, self.products = None, 0.0, 0.0, 0.0
 
-    @torch.no_grad()
     def add(self, features, weights=None):
         """Features [N, C, H, W]; weights: [1, 1, H, W] or None for 1 everywhere, how much each position counts."""
         x = _positions(features)
@@ -94,6 +93,7 @@ class Sums:
                           self.products / self.count - shift[:, :, None] * shift[:, None])
 
 
+@torch.no_grad()
 def statistics(features):
     """The `Statistics` of feature maps [N, C, H, W]."""
     sums = Sums()
