@@ -1,5 +1,6 @@
 """How steady stylised films are, frame by frame and with `video.Steady`, and what that costs of the style.
 
+    python -m benchmarks.flicker --speed
     python -m benchmarks.flicker [--width 480] [--frames 16] [--smooth 0.3] [--fixed NAME ...] [--style FILE]
 
 Two films are made by code, of photographs, with the noise of a sensor: `pan` moves, turns and zooms over photographs, with a
@@ -16,10 +17,13 @@ The line `input` is the film itself, which is what the noise and the interpolati
 """
 
 import argparse
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -179,6 +183,27 @@ def measure(width, count, painters, smooth):
             yield film, f"{name}, steady", found, [a / b for a, b in zip(found, plain)]
 
 
+def speed(name, frames=60, size=(640, 360), rounds=2):
+    """{flow: frames a second} from file to file in a fixed style, the best of some rounds in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in.mp4"), Path(folder, "out.mp4")
+        shot = pan(size[0], "mountains", (1.0, 0.4), 0.0, 1.0)
+        with av.open(str(source), "w") as film:
+            stream = film.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            for t in range(frames):
+                rgb = np.ascontiguousarray((shot.render(t)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+            film.mux(stream.encode(None))
+        rates = {False: 0.0, True: 0.0}
+        for _ in range(rounds):
+            for flow in rates:
+                start = time.perf_counter()
+                done = len(list(video.stylize(source, target, video.painter("fixed", name), flow=flow)))
+                rates[flow] = max(rates[flow], done / (time.perf_counter() - start))
+    return rates
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--width", type=int, default=480, help="of the frames, which are 16:9")
@@ -186,7 +211,13 @@ def main():
     p.add_argument("--smooth", type=float, default=video.OPTIONS["smooth"].default)
     p.add_argument("--fixed", nargs="*", default=["udnie", "the-scream"], help="fixed styles with a picture in checkpoints/")
     p.add_argument("--style", type=Path, default=EXAMPLES / "styles" / "waves.jpg", help="the style of AdaIN and WCT")
+    p.add_argument("--speed", action="store_true", help="of 640 x 360, from file to file, instead")
     a = p.parse_args()
+    if a.speed:
+        for name in a.fixed:
+            rates = speed(name)
+            print(f"{name}: {rates[True]:.1f} frames a second, without flow {rates[False]:.1f}", flush=True)
+        return
     style = st.load(a.style, 512)
     painters = {name: (video.painter("fixed", name), st.load(checkpoints.FOLDER / f"{name}.jpg")) for name in a.fixed}
     painters |= {method: (video.painter(method, [style]), style) for method in ("adain", "wct")}
