@@ -130,8 +130,10 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     for style, mask in zip(styles, regions.check(style_masks, len(styles), "style mask", True) or [None] * len(styles)):
         if not isinstance(style, EncodedStyle):
             style = encode(style, method, device, decoder, mask)
-        elif (style.method, style.decoder) != (method, str(decoder or "")) or mask is not None:
-            raise InputError("This style was encoded for another method, decoder or mask: pass the picture itself.")
+        elif (style.method, style.decoder) != (method, str(decoder or "")):
+            raise InputError("This style was encoded for another method or decoder: pass the picture itself.")
+        elif mask is not None:
+            raise InputError("This style is encoded already: give its mask to arbitrary.encode.")
         encoded.append(style)
     weights = transforms.normalize_weights(weights, len(styles))
     masks = regions.check(masks, len(styles))

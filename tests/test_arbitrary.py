@@ -148,6 +148,8 @@ def test_a_mask_on_the_style_says_what_of_it_counts(method, photo, painting):
         arbitrary.stylize(photo, [painting], method=method, style_masks=[left * 0])
     with pytest.raises(st.InputError, match="list of 1"):
         arbitrary.stylize(photo, [painting], method=method, style_masks=[left, None])
+    with pytest.raises(st.InputError, match="encoded already"):
+        arbitrary.stylize(photo, [arbitrary.encode(painting, method)], method=method, style_masks=[left])
     with pytest.raises(st.InputError, match="only one picture"):
         arbitrary.stylize(photo, [[painting, painting]], method=method, style_masks=[left])
 
