@@ -208,8 +208,8 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
     terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
     numbers, pictures, look = _numbers(weights), [_style(p) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
-    of_styles = style_masks and [mask for path in style_masks for mask in regions.load([path], 1)]
-    todo = _todo(content, output, styles, options)
+    of_styles = style_masks and regions.load(style_masks, len(style_masks))
+    todo = _todo(content, output, (*styles, *(style_masks or ())), options)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
@@ -230,9 +230,9 @@ def _arbitrary(method, content, styles, output, weights, alpha, size, style_size
                levels=arbitrary.WCT_LEVELS, decoder=None):
     numbers, pictures, look = _numbers(weights), [_style(p, style_size) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
-    of_styles = style_masks and [mask for path in style_masks for mask in regions.load([path], 1)]
+    of_styles = style_masks and regions.load(style_masks, len(style_masks))
     of_styles = regions.check(of_styles, len(styles), "style mask") or [None] * len(styles)
-    todo = _todo(content, output, styles, options)
+    todo = _todo(content, output, (*styles, *(style_masks or ())), options)
 
     def prepare(device):
         encoded = [arbitrary.encode(picture, method, device, decoder, mask) for picture, mask in zip(pictures, of_styles)]

@@ -69,6 +69,13 @@ def test_wrong_options_are_told_before_anything_is_painted(line, words, here, ty
     assert code == 2 and words in " ".join(said.split()) and not (here / "out.png").exists()
 
 
+@pytest.mark.parametrize("option", ["--masks", "--style-masks"])
+def test_a_mask_is_not_overwritten(option, here, typed):
+    before = (here / "left.png").read_bytes()
+    code, said = typed(f"adain photo.png {FIRST} {option} left.png -o left.png")
+    assert code == 2 and "one of the originals" in said and (here / "left.png").read_bytes() == before
+
+
 def test_a_folder_is_one_style(here, typed):
     (here / "works").mkdir()
     for path in (FIRST, SECOND):
