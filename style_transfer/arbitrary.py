@@ -152,6 +152,26 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     return color.finish(content, image, preserve_color, color_strength, texture_strength).contiguous()
 
 
+def grid(content, styles, method="adain", alpha=1.0, steps=5, gap=4, device=None):
+    """All blends between four styles in the corners of a table, as one picture; Huang and Belongie 2017, section 7.2.
+
+    content: [1, 3, H, W]; styles: four pictures, or lists of them. Weights are bilinear in the place. Between the tiles there
+    are `gap` white pixels. Returns [1, 3, steps H + (steps - 1) gap, steps W + (steps - 1) gap] on the CPU.
+    """
+    if not isinstance(styles, (list, tuple)) or len(styles) != 4:
+        raise InputError("A table of blends needs four styles, one in each corner.")
+    encoded = [encode(style, method, device) for style in styles]
+    height, width = content.shape[2:]
+    out = torch.ones(1, 3, steps * (height + gap) - gap, steps * (width + gap) - gap)
+    for row, y in enumerate(torch.linspace(0, 1, steps).tolist()):
+        for column, x in enumerate(torch.linspace(0, 1, steps).tolist()):
+            weights = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y]
+            tile = stylize(content, encoded, weights, method, alpha, device=device)
+            top, left = row * (height + gap), column * (width + gap)
+            out[:, :, top:top + height, left:left + width] = tile
+    return out
+
+
 class _Painter(NamedTuple):
     """The styles, and where they go."""
 

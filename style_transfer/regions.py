@@ -34,6 +34,14 @@ def load(sources, count):
     return [luminance(picture) if alpha is None else luminance(picture) * alpha for picture, alpha in map(images.read, sources)]
 
 
+def soften(mask, width):
+    """A mask [1, 1, H, W] with edges of about this width, a part of its long side: two boxes, one after the other."""
+    radius = round(width * max(mask.shape[2:]) / 4)
+    for _ in range(2 if radius else 0):
+        mask = F.avg_pool2d(F.pad(mask, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+    return mask
+
+
 def check(masks, count, what="mask", some=False):
     """A list of `count` masks as float32 on the CPU, or None where there are none; some: whether any of them may be None.
 

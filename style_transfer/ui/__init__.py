@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, fixed, gatys
+from . import arbitrary, common, first, fixed, gatys
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (fixed, arbitrary, gatys)  # modules with TITLE, available() and build()
+TABS = (arbitrary, fixed, gatys)  # modules with TITLE, ABOUT, available() and build(page)
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -27,11 +27,19 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
+    opening, samples = first.picture(), common.tiles("photos")
     with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(HEADER, elem_id="header")
+        with gr.Row(elem_id="photograph"):
+            content = common.picture("Photograph", height=150, value=opening.content)
+            if samples:
+                gallery = common.gallery(samples, "Photographs to try", elem_classes=["styles", "samples"])
+                gallery.select(common.clicked(samples), None, content, trigger_mode="multiple", **common.QUIET)
+        page = common.Page(content, opening.style, opening.result)
         with gr.Tabs():
             for tab in TABS:
                 if tab.available():
                     with gr.Tab(tab.TITLE):
-                        tab.build()
+                        gr.Markdown(tab.ABOUT, elem_classes="about")
+                        tab.build(page)
     return blocks.queue(max_size=20, default_concurrency_limit=1, api_open=False)  # nobody skips the queue

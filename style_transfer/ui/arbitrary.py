@@ -1,17 +1,21 @@
 """The tab for AdaIN and WCT: any style at once."""
 
 import time
+from pathlib import Path
 
 import gradio as gr
 
-from .. import weights
-from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, stylize
-from . import common, turns
+from .. import images, weights
+from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, grid, stylize
+from ..errors import InputError
+from . import common, result, styles, turns
 
 TITLE = "Arbitrary style"
-SIZE, MAX_SIZE = 768, 2048
+ABOUT = "Any painting or pattern, at once: click one below, or give your own."
+SIZE, MAX_SIZE = 768, 4096
 METHOD, ALPHA = "wct", 0.6  # this keeps what a photograph shows and is a painting already
 SHIPPED = "adain-decoder"
+TILE = 256  # pixels of the long side of one of the 5 x 5 blends
 
 
 def available():
@@ -20,17 +24,35 @@ def available():
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
-        method=METHOD, alpha=ALPHA, size=SIZE, preserve_color="off", wct_levels=WCT_LEVELS, decoder=SHIPPED,
-        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+        method=METHOD, alpha=ALPHA, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
+        texture_strength=1.0, wct_levels=WCT_LEVELS, decoder=SHIPPED, works=None, mask=None, soft_edges=0.01):
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
-        content, styles, shares = common.load_pictures(
-            content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
+        photograph = common.photograph(content, size, own_size)
+        pictures, shares = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), works,
+                                       SIZE)
         other = weights.named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
-        image = turns.compute(stylize, content, styles, shares, method, alpha, preserve_color, levels=wct_levels,
-                              decoder=other)
-        yield common.show(folder, method, METHODS[method].title, content, image, time.perf_counter() - start)
+        image = yield from turns.compute(
+            result.working, stylize, photograph.picture, pictures, shares, method, alpha, preserve_color,
+            styles.masks(mask, len(pictures), soft_edges), stroke=stroke, color_strength=color_strength,
+            texture_strength=texture_strength, levels=wct_levels, decoder=other)
+        status = result.status(METHODS[method].title, image, time.perf_counter() - start)
+        yield result.show(folder, method, photograph, image, status)
+
+
+def run_grid(content, style, style_2, style_3, style_4, method, alpha, works):
+    """All blends between four styles, 5 by 5, as one picture: (picture, download button)."""
+    with common.as_gradio_errors(), common.job_folder() as folder:
+        photograph = common.photograph(content, TILE)
+        if not (style and style_2 and style_3 and style_4):
+            raise InputError("The table goes from four styles in its corners: choose the ones that are missing.")
+        pictures, _ = styles.load((style, style_2, style_3, style_4), (1, 1, 1, 1), works, SIZE)
+        image = yield from turns.compute(lambda status: (gr.skip(), gr.skip(), status), grid, photograph.picture, pictures,
+                                         method, alpha)
+        path = Path(folder, "blends.png")
+        images.save(image, path)
+        yield str(path), gr.DownloadButton(value=str(path), visible=True), "All blends of four styles"
 
 
 def _decoders():
@@ -40,30 +62,43 @@ def _decoders():
     return gr.Dropdown([(f"{s.entry.title} ({s.label})", s.label) for s in sources], value=SHIPPED, visible=len(sources) > 1)
 
 
-def build():
+def build(page):
     """The tab's components and events."""
-    with gr.Row():
-        with gr.Column(scale=5, min_width=320):
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="pick"):
+            gallery, tiles, style = styles.pick(page.first_style)
             with gr.Row():
-                content = common.picture("Content")
-                style = common.picture("Style")
-            alpha = common.slider(OPTIONS["alpha"], "Strength α", value=ALPHA)
-            method = common.choice(OPTIONS["method"], "Method", value=METHOD)
-            preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
-            start = gr.Button("Stylise", variant="primary", size="lg")
-            pictures, shares = common.more_styles()
+                with gr.Column(min_width=140):
+                    style.render()
+                with gr.Column(min_width=140):
+                    method = common.choice(OPTIONS["method"], "Method", value=METHOD)
+                    alpha = common.slider(OPTIONS["alpha"], "Strength (α)", value=ALPHA, info=None)
+            start, stop = common.buttons("Paint")
+        with gr.Column(elem_classes="result"):
+            shown = result.build(*page.first_result)
+        with gr.Column(elem_classes="more"):
+            pictures, shares, works, pad, slot = styles.blend()
+            mask, soft_edges = styles.where(page.content)
+            look = common.look(OPTIONS, SIZE, MAX_SIZE)
             with gr.Accordion("Advanced", open=False):
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
+                levels = common.choice(OPTIONS["levels"], "WCT levels", gr.CheckboxGroup)
                 decoder = gr.Dropdown([SHIPPED], value=SHIPPED, visible=False, label="AdaIN decoder", allow_custom_value=True,
                                       info="Those of other repositories are fetched when they are first used")
-                levels = common.choice(OPTIONS["levels"], "WCT levels", gr.CheckboxGroup)
-        with gr.Column(scale=6, min_width=320):
-            outputs = _, slider, _, _ = common.before_and_after()
-    examples = common.examples(content, style)
+            with gr.Accordion("All blends of four paintings", open=False):
+                start_grid = gr.Button("Paint the table of blends")
+                table = gr.Image(label="5 x 5 blends", type="filepath", format="png", interactive=False, buttons=["fullscreen"])
+                download = gr.DownloadButton("Download the table", visible=False)
 
-    inputs = [content, style, *pictures, *shares, method, alpha, size, preserve_color, levels, decoder]
+    inputs = [page.content, style, *pictures, *shares, method, alpha, *look, levels, decoder, works, mask, soft_edges]
     # asked when somebody opens the page: the app starts without the network, however slow that is
     gr.on(None, _decoders, None, decoder, **common.QUIET)
-    start.click(run, inputs, outputs, api_name="arbitrary", show_progress_on=slider, **turns.FAST)
-    if examples:
-        examples.load_input_event.then(run, inputs, outputs, show_progress_on=slider, **turns.FAST, **common.PRIVATE)
+    jobs = [result.bind(start.click, run, inputs, shown, stop, api_name="arbitrary", **turns.FAST)]
+    if gallery:
+        chosen = gallery.select(styles.fill(tiles), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
+                                **common.QUIET)
+        jobs.append(result.bind(chosen.then, run, inputs, shown, stop, trigger_mode="always_last", **turns.FAST))
+    moved = pad.release(styles.corners, pad, shares, trigger_mode="always_last", **common.QUIET)
+    jobs.append(result.bind(moved.then, run, inputs, shown, stop, trigger_mode="always_last", **turns.FAST))
+    jobs.append(start_grid.click(run_grid, [page.content, style, *pictures, method, alpha, works], [table, download, shown[2]],
+                                 show_progress_on=table, **turns.MANY, **common.PRIVATE))
+    result.stops(stop, shown, jobs)

@@ -1,4 +1,4 @@
-"""What the tabs share: inputs made from the core's options, errors as sentences, the result's components, examples."""
+"""What the tabs share: inputs made from the core's options, galleries to click, files to tensors, errors as sentences."""
 
 import contextlib
 import functools
@@ -6,8 +6,10 @@ import html
 import logging
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
+import torch
 
 from .. import images
 from ..errors import InputError, StyleTransferError
@@ -16,14 +18,21 @@ from .inputs import Picture
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE = dict(api_visibility="private")
 QUIET = dict(queue=False, show_progress="hidden", **PRIVATE)
-MAX_STYLES = 4
 MAX_PIXELS = 64_000_000  # of an upload: several visitors' pictures are in memory at once
 
 
-def picture(label, height=240):
+class Page(NamedTuple):
+    """What stands once, above all tabs."""
+
+    content: Picture  # the photograph
+    first_style: str | None  # that of the picture which the page opens with
+    first_result: tuple  # (files of its photograph and painting, status), or nothing
+
+
+def picture(label, height=240, **options):
     """An input for one picture."""
     return Picture(label=label, type="filepath", sources=["upload", "clipboard"], height=height, min_width=140,
-                   buttons=["fullscreen"])
+                   **{"buttons": ["fullscreen"]} | options)
 
 
 def slider(option, label, low=None, high=None, value=None, step=None, **options):
@@ -41,43 +50,48 @@ def choice(option, label, kind=gr.Radio, value=None, **options):
                 value=list(value) if kind is gr.CheckboxGroup else value, **{"info": option.help} | options)
 
 
-def more_styles():
-    """An accordion for styles beyond the first: ([three pictures], [four weights])."""
-    with gr.Accordion("Blend several styles", open=False):
-        first = gr.Slider(0, 1, 1, step=0.05, label="Weight of the first style")
+def look(options, size, max_size):
+    """A fold for colours, strokes and size: components in the order of `LOOK`."""
+    with gr.Accordion("Colours, strokes and size", open=False):
         with gr.Row():
-            pictures, weights = [], [first]
-            for n in range(2, MAX_STYLES + 1):
-                with gr.Column(min_width=140):
-                    pictures.append(picture(f"Style {n}", height=150))
-                    weights.append(gr.Slider(0, 1, 1, step=0.05, label=f"Weight of style {n}", elem_classes="weight",
-                                             buttons=[]))
-    return pictures, weights
+            preserve_color = choice(options["preserve_color"], "Whose colours", gr.Dropdown)
+            stroke = slider(options["stroke"], "Size of the strokes", value=options["stroke"].default)
+        with gr.Row():
+            color_strength = slider(options["color_strength"], "Colours of the painting")
+            texture_strength = slider(options["texture_strength"], "Strokes of the painting")
+        with gr.Row():
+            size = slider(options["size"], "Size of the result: long side, pixels", 128, max_size, size, 64,
+                          info="More pixels take longer, in proportion")
+            own_size = gr.Checkbox(False, label="As large as the photograph", min_width=140,
+                                   info="Paints every pixel of it, whatever the size above says")
+    return [size, own_size, preserve_color, stroke, color_strength, texture_strength]
 
 
-def download():
-    """What appears below the first result: (download button, status, row that appears)."""
-    status = gr.HTML(elem_classes="status", label="Status", padding=False)
-    with gr.Row(visible=False) as done:
-        return gr.DownloadButton("Download PNG"), status, done
+def tiles(folder):
+    """[(picture of examples/, its name)]."""
+    return [(str(p), p.stem.replace("-", " ").capitalize()) for p in sorted((EXAMPLES / folder).glob("*.jpg"))]
 
 
-def before_and_after():
-    """The result beside the photograph: [download button, slider, status, row that appears with the first result]."""
-    shown = gr.ImageSlider(label="Before and after", type="filepath", format="png", height="min(520px, 92vw)",
-                           max_height=520, buttons=["fullscreen"], interactive=False)
-    button, status, done = download()
-    return [button, shown, status, done]
+def gallery(shown, label, **options):
+    """Pictures to click, as many in a row as there is room for."""
+    return gr.Gallery(shown, label=label, columns=4, height="auto", object_fit="cover", allow_preview=False, buttons=[],
+                      **{"elem_classes": "styles"} | options)
 
 
-def show(folder, name, title, content, image, seconds):
-    """A result written into a job's folder, as the outputs of `before_and_after`."""
-    before, after = Path(folder, "photograph.jpg"), Path(folder, f"{name}.png")  # a PNG takes ten times as long
-    images.save(content, before)
-    images.save(image, after)
-    height, width = image.shape[2:]
-    status = html.escape(f"{title}, {width} × {height} pixels, {seconds:.2f} s")
-    return str(after), (str(before), str(after)), status, gr.Row(visible=True)
+def clicked(shown):
+    """A function for the `select` of a gallery: the path of the picture that was clicked."""
+    def choose(event: gr.SelectData):
+        if type(event.index) is int and 0 <= event.index < len(shown):
+            return shown[event.index][0]
+        raise gr.Error("There is no such picture in the gallery: choose another one.", print_exception=False)
+    return choose
+
+
+def buttons(text):
+    """The button that begins the work, and the one that ends it."""
+    with gr.Row(elem_classes="begin"):
+        return (gr.Button(text, variant="primary", size="lg", scale=3, min_width=140),
+                gr.Button("Stop", size="lg", interactive=False, min_width=80))
 
 
 def load(path, size):
@@ -85,26 +99,29 @@ def load(path, size):
     return images.load(path, size, MAX_PIXELS)
 
 
-@functools.lru_cache(maxsize=4)
-def _load(path, size):
+class Photograph(NamedTuple):
+    """What is to be painted: [1, 3, H, W], and its transparency [1, 1, h, w] or None."""
+
+    picture: torch.Tensor
+    alpha: torch.Tensor | None
+
+
+@functools.lru_cache(maxsize=12)
+def load_once(path, size):
     """`load`, kept for the next click: Gradio's paths hold the files' hashes, so what is in them never changes."""
     return load(path, size)
 
 
-def load_content(content, size):
-    """The photograph's file as a tensor; InputError where there is none."""
-    if not content:
-        raise InputError("There is no content picture yet: choose the photograph to be painted.")
-    return _load(content, size)
+@functools.lru_cache(maxsize=2)
+def _photograph(path, size):
+    return Photograph(*images.read(path, size, MAX_PIXELS))
 
 
-def load_pictures(content, styles, weights, size):
-    """Files to tensors: (content, [style ...], [weight ...]) without the styles that were not given."""
-    content = load_content(content, size)
-    given = [(s, w) for s, w in zip(styles, weights, strict=True) if s]
-    if not given:
-        raise InputError("There is no style picture yet: choose a painting or a pattern.")
-    return content, [_load(s, size) for s, _ in given], [w for _, w in given] if len(given) > 1 else None
+def photograph(path, size, own_size=False):
+    """The photograph's file as a `Photograph` of this long side, or of its own; InputError where there is none."""
+    if not path:
+        raise InputError("There is no photograph yet: choose the one to be painted.")
+    return _photograph(path, None if own_size else size)
 
 
 def job_folder():
@@ -131,12 +148,3 @@ def warn(problems):
     """Say what cannot be offered, and why."""
     for problem in problems:
         gr.Warning(html.escape(problem))
-
-
-def examples(*inputs):
-    """Photographs of examples/, with a style each where there are two inputs, by one click; None where there are none."""
-    photos, styles = ([str(p) for p in sorted((EXAMPLES / name).glob("*.jpg"))] for name in ("photos", "styles"))
-    rows = [[photos[i % len(photos)], style] for i, style in enumerate(styles)] if photos else []
-    rows = rows if len(inputs) == 2 else [[photo] for photo in photos]
-    return rows and gr.Examples(rows[:12], list(inputs), label="Examples", cache_examples=False, examples_per_page=12,
-                                elem_id=f"examples-{inputs[0]._id}", **PRIVATE)

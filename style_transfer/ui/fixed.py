@@ -2,18 +2,18 @@
 
 import html
 import time
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
 from .. import checkpoints, hub, images, networks, weights
-from ..errors import InputError, StyleTransferError
-from ..fixed import OPTIONS, mix, outputs
-from . import common, turns
+from ..fixed import OPTIONS, mix, outputs, stylize
+from . import common, result, styles, turns
 
 TITLE = "Fixed styles"
-SIZE, MAX_SIZE = 768, 2048
-MAX_BATCH = 30
+ABOUT = "Paintings that have a network of their own: the fastest, and each stroke in its place."
+SIZE, MAX_SIZE = 768, 4096
 
 
 def _sorted(sources):
@@ -42,17 +42,28 @@ def _stages(pictures, folder):
     return [(str(file), caption) for file, (caption, _) in zip(files, shown)]
 
 
-def run(content, style, strength=1.0, size=SIZE, preserve_color="off",
-        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
+        texture_strength=1.0, mask=None, soft_edges=0.01):
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
+    start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
-        content, network = common.load_content(content, size), weights.named(style, *networks.FIXED)
-        start = time.perf_counter()
-        pictures = turns.compute(outputs, content, network)
-        image = mix(content, pictures[-1], strength, preserve_color)
-        shown = common.show(folder, network.stem, _title(network), content, image, time.perf_counter() - start)
+        photograph, network = common.photograph(content, size, own_size), weights.named(style, *networks.FIXED)
+        image, pictures = yield from turns.compute(
+            partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color, styles.masks(mask, 1, soft_edges),
+            stroke, color_strength, texture_strength)
+        status = result.status(_title(network), image, time.perf_counter() - start)
         several = len(pictures) > 1
-        yield *shown, gr.Gallery(_stages(pictures, folder) if several else [], visible=several)
+        yield *result.show(folder, network.stem, photograph, image, status), gr.Gallery(
+            _stages(pictures, folder) if several else [], visible=several)
+
+
+def paint(content, network, strength, preserve_color, masks, stroke, color_strength, texture_strength):
+    """(`fixed.stylize`'s picture, all outputs of the network): those it was made of where nothing asks for others."""
+    if masks is None and stroke == 1:
+        pictures = outputs(content, network)
+        return mix(content, pictures[-1], strength, preserve_color, color_strength, texture_strength), pictures
+    return stylize(content, network, strength, preserve_color, masks, stroke=stroke, color_strength=color_strength,
+                   texture_strength=texture_strength), []
 
 
 def choose(event: gr.SelectData, labels):
@@ -69,28 +80,8 @@ def run_if_ready(content, style, *options):
         return
     with common.as_gradio_errors():
         title = html.escape(_title(weights.named(style, *networks.FIXED)))
-    gr.Info(f"{title} is chosen: now choose the photograph to be painted, or one of the examples below.")
-    yield gr.skip(), gr.skip(), f"{title} is chosen: a photograph is missing", gr.skip(), gr.skip()
-
-
-def run_batch(files, style, strength, size, preserve_color):
-    """The same for several pictures: each appears when it is ready; one that cannot be read is told and left out."""
-    with common.as_gradio_errors(), common.job_folder() as folder:
-        if not files:
-            raise InputError("There are no photographs yet: choose several to be painted.")
-        network, done, files = weights.named(style, *networks.FIXED), [], files[:MAX_BATCH]
-        yield gr.Gallery([], visible=True), f"0 of {len(files)} pictures"
-        for number, file in enumerate(files, 1):
-            try:
-                content = common.load(file, size)
-                image = mix(content, turns.compute(outputs, content, network)[-1], strength, preserve_color)
-            except (StyleTransferError, gr.Error) as error:
-                common.warn([f"{Path(file).name}: {error}"])
-                continue
-            target = Path(folder, f"{number:02d}-{Path(file).stem}.png")
-            images.save(image, target)
-            done.append((str(target), Path(file).stem))
-            yield gr.Gallery(done), f"{len(done)} of {len(files)} pictures"
+    gr.Info(f"{title} is chosen: now choose the photograph to be painted, or one of the examples.")
+    yield *result.working(f"{title} is chosen: a photograph is missing")[:4], gr.Button(interactive=False), gr.skip()
 
 
 def _gallery(sources):
@@ -109,43 +100,32 @@ def _catalog():
     return gr.Gallery(tiles), gr.Dropdown(choices), labels
 
 
-def build():
+def build(page):
     """The tab's components and events."""
     tiles, choices, labels = _gallery(_sorted(weights.installed(*networks.FIXED)[0]))
-    with gr.Row():
-        with gr.Column(scale=5, min_width=320):
-            content = common.picture("Content")
-            gallery = gr.Gallery(tiles, label="Styles", columns=4, height="auto", object_fit="cover", allow_preview=False,
-                                 buttons=[], elem_classes="styles")
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="pick"):
+            gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
             shown = gr.State(labels)
-            style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True,
-                                info="Those of other repositories are fetched when they are first used")
-            strength = common.slider(OPTIONS["strength"], "Strength")
-            start = gr.Button("Paint", variant="primary", size="lg")
-            with gr.Accordion("Advanced", open=False):
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
-                preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
-            with gr.Accordion("Several photographs", open=False):
-                files = gr.File(file_count="multiple", file_types=["image"], height=120,
-                                label=f"Photographs, {MAX_BATCH} at most")
-                start_all = gr.Button("Paint all")
-        with gr.Column(scale=6, min_width=320):
-            results = _, slider, status, _ = common.before_and_after()
-            results.append(gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
-                                      visible=False, buttons=["fullscreen", "download"]))
-            painted = gr.Gallery(label="Painted", columns=3, height="auto", format="png", visible=False,
-                                 buttons=["download", "download_all"])
-    examples = common.examples(content)
+            with gr.Row():
+                style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True,
+                                    min_width=140)
+                strength = common.slider(OPTIONS["strength"], "Strength", info=None)
+            start, stop = common.buttons("Paint")
+        with gr.Column(elem_classes="result"):
+            results = result.build()
+            stages = gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
+                                visible=False, buttons=["fullscreen", "download"])
+        with gr.Column(elem_classes="more"):
+            mask, soft_edges = styles.where(page.content)
+            look = common.look(OPTIONS, SIZE, MAX_SIZE)
 
-    inputs = [content, style, strength, size, preserve_color]
+    inputs = [page.content, style, strength, *look, mask, soft_edges]
     if hub.repositories():  # asked when somebody opens the page: the app starts without the network
         gr.on(None, _catalog, None, [gallery, style, shown], **common.QUIET)
-    start.click(run, inputs, results, api_name="fixed", show_progress_on=slider, **turns.FAST)
-    # a click on a style or on an example is enough once there is a photograph; of several quick ones the last one counts
+    jobs = [result.bind(start.click, run, inputs, results, stop, [stages], api_name="fixed", **turns.FAST)]
+    # a click on a style is enough once there is a photograph; of several quick ones the last one counts
     chosen = gallery.select(choose, shown, style, trigger_mode="multiple", **common.QUIET)
-    chosen.then(run_if_ready, inputs, results, trigger_mode="always_last", show_progress_on=slider, **turns.FAST,
-                **common.PRIVATE)
-    if examples:
-        examples.load_input_event.then(run, inputs, results, show_progress_on=slider, **turns.FAST, **common.PRIVATE)
-    start_all.click(run_batch, [files, *inputs[1:]], [painted, status], show_progress_on=painted, **turns.MANY,
-                    **common.PRIVATE)
+    jobs.append(result.bind(chosen.then, run_if_ready, inputs, results, stop, [stages], trigger_mode="always_last",
+                            **turns.FAST))
+    result.stops(stop, results, jobs)

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import time
-from pathlib import Path
 
 import gradio as gr
 import pandas as pd
@@ -11,10 +10,11 @@ import pandas as pd
 from .. import backbones, images
 from ..gatys import DEFAULTS, OPTIONS, STYLE_LAYERS, optimize
 from ..networks.vgg import COMPACT, layer_names
-from . import common, turns
+from . import common, result, styles, turns
 
 TITLE = "Gatys"
-SIZE, MAX_SIZE = 512, 1024
+ABOUT = "The slowest and the best: the picture itself is painted step by step, and can be watched and stopped."
+SIZE, MAX_SIZE = 512, 2048
 MAX_ITERATIONS = 1000
 PREVIEW_SECONDS = 0.8
 PLOT_POINTS = 120  # a curve on the screen needs no more, and it is sent again with every preview
@@ -55,42 +55,41 @@ class _Clock:
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
-        log_ratio=LOG_RATIO, preserve_color="off", content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
-        iterations=DEFAULTS["iterations"], size=SIZE, start=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
-        backbone=DEFAULTS["backbone"], seed=DEFAULTS["seed"]):
+        log_ratio=LOG_RATIO, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
+        texture_strength=1.0, content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
+        iterations=DEFAULTS["iterations"], start=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
+        backbone=DEFAULTS["backbone"], seed=DEFAULTS["seed"], works=None, mask=None, soft_edges=0.01):
     """Optimise a picture towards a content's layout and the styles' textures (Gatys et al. 2016).
 
     Streams previews; the last one is the full picture. Returns the picture as a PNG file first.
     """
-    def show(status, result=gr.skip(), download=gr.skip(), plot=gr.skip(), working=True):  # noqa: B008
-        return result, download, plot, status, gr.Row(visible=True) if download != gr.skip() else gr.skip(), gr.Button(
-            interactive=working)
-
     with common.as_gradio_errors(), common.job_folder() as folder:
-        content, styles, weights = common.load_pictures(
-            content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
+        photograph = common.photograph(content, size, own_size)
+        pictures, weights = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), works,
+                                        None)
         for status in _fetching(backbone, {content_layer, *style_layers}):
-            yield show(status)
-        final = images.fit(*content.shape[2:], size)
+            yield result.working(status, more=1)
+        final = tuple(photograph.picture.shape[2:])
         with turns.Place(iterations * math.prod(final)) as place:
             while (before := place.ahead())[0]:
-                yield show(_waiting(*before))
+                yield result.working(_waiting(*before), more=1)
                 time.sleep(PREVIEW_SECONDS)
-            clock, history, shown = _Clock(size), [], -math.inf
+            clock, history, shown = _Clock(max(final)), [], -math.inf
             for step in turns.iterate(
-                    optimize, content, styles, style_weights=weights, beta=DEFAULTS["alpha"] / 10 ** log_ratio,
-                    preserve_color=preserve_color, content_layer=content_layer, style_layers=style_layers,
-                    iterations=iterations, size=size, init=start, optimizer=optimizer, backbone=backbone, seed=seed):
+                    optimize, photograph.picture, pictures, style_weights=weights, beta=DEFAULTS["alpha"] / 10 ** log_ratio,
+                    masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
+                    color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
+                    style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
+                    seed=seed):
                 history.append({"total": step.total, **step.losses})
                 common.warn([step.message] if step.message else [])
                 place.left, place.elapsed = clock.left(step), clock.elapsed()
                 if not step.done and place.elapsed - shown < PREVIEW_SECONDS:
                     continue
-                path = str(Path(folder, f"gatys-{step.iteration:04d}.png"))
-                # of the full size, so that what stands there after Stop is a result;
-                # level 1: previews must not cost more than the work that they show
-                images.to_pil(images.resize(step.image, final)).save(path, compress_level=6 if step.done else 1)
-                yield show(_status(step, place), path, path, _plot(history), not step.done)
+                # of the full size, so that what stands there after Stop is a result
+                image = images.resize(step.image, final)
+                yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, image, _status(step, place),
+                                   step.done), _plot(history)
                 shown = clock.elapsed()
 
 
@@ -141,26 +140,31 @@ def _fetching(backbone, layers):
                 yield _bar(done / total, f"Fetching {backbone}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
 
-def build():
+def build(page):
     """The tab's components and events."""
     layers = layer_names(COMPACT["depths"])
     only = {name: OPTIONS[name]._replace(choices={n: n for n in layers}) for name in ("content_layer", "style_layers")}
-    with gr.Row():
-        with gr.Column(scale=5, min_width=320):
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="pick"):
+            gallery, tiles, style = styles.pick(page.first_style)
             with gr.Row():
-                content = common.picture("Content")
-                style = common.picture("Style")
-            log_ratio = gr.Slider(LOG_RATIO - 3, LOG_RATIO + 3, LOG_RATIO, step=0.1, label="log₁₀(α/β)",
-                                  info="Content against style: lower for more style, higher for more of the photograph")
-            with gr.Row():
-                iterations = common.slider(OPTIONS["iterations"], "Iterations", 10, MAX_ITERATIONS, step=10)
-                size = common.slider(OPTIONS["size"], "Long side, pixels", 128, MAX_SIZE, SIZE, 64)
-            with gr.Row():
-                begin = gr.Button("Paint", variant="primary", size="lg", scale=3, min_width=140)
-                stop = gr.Button("Stop", size="lg", interactive=False, min_width=80)
-            pictures, weights = common.more_styles()
+                with gr.Column(min_width=140):
+                    style.render()
+                with gr.Column(min_width=140):
+                    log_ratio = gr.Slider(LOG_RATIO - 3, LOG_RATIO + 3, LOG_RATIO, step=0.1, label="Painting or photograph",
+                                          info="Left: more of the painting. Right: more of the photograph. log₁₀(α/β)")
+                    iterations = common.slider(OPTIONS["iterations"], "Steps", 10, MAX_ITERATIONS, step=10,
+                                               info="More are finer, and take longer")
+            begin, stop = common.buttons("Paint")
+        with gr.Column(elem_classes="result"):
+            shown = result.build()
+            plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
+                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
+        with gr.Column(elem_classes="more"):
+            pictures, weights, works, pad, slot = styles.blend()
+            mask, soft_edges = styles.where(page.content)
+            look = common.look(OPTIONS, SIZE, MAX_SIZE)
             with gr.Accordion("Advanced", open=False):
-                preserve_color = common.choice(OPTIONS["preserve_color"], "Colours", gr.Dropdown)
                 content_layer = common.choice(only["content_layer"], "Content layer", gr.Dropdown)
                 style_layers = common.choice(only["style_layers"], "Style layers", gr.CheckboxGroup)
                 with gr.Row():
@@ -170,18 +174,12 @@ def build():
                     backbone = common.choice(OPTIONS["backbone"], "Backbone")
                     seed = gr.Number(DEFAULTS["seed"], precision=0, minimum=OPTIONS["seed"].low,
                                      maximum=OPTIONS["seed"].high, label="Seed", info=OPTIONS["seed"].help)
-        with gr.Column(scale=6, min_width=320):
-            result = gr.Image(label="Result", type="filepath", format="png", height="min(480px, 92vw)",
-                              interactive=False, buttons=["fullscreen"], alt_text="The painting so far")
-            download, status, done = common.download()
-            plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
-                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
-    common.examples(content, style)
 
-    inputs = [content, style, *pictures, *weights, log_ratio, preserve_color, content_layer, style_layers, iterations, size,
-              init, optimizer, backbone, seed]
-    job = begin.click(run, inputs, [result, download, plot, status, done, stop], api_name="gatys", show_progress="minimal",
-                      show_progress_on=result, **turns.LONG)
-    job.failure(lambda: gr.Button(interactive=False), None, stop, **common.QUIET)
-    stop.click(lambda: ("Stopped: a picture that has begun is kept, in its full size", gr.Button(interactive=False)), None,
-               [status, stop], cancels=[job], **common.QUIET)
+    inputs = [page.content, style, *pictures, *weights, log_ratio, *look, content_layer, style_layers, iterations, init,
+              optimizer, backbone, seed, works, mask, soft_edges]
+    if gallery:
+        gallery.select(styles.fill(tiles), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
+                       **common.QUIET)
+    pad.release(styles.corners, pad, weights, trigger_mode="always_last", **common.QUIET)
+    job = result.bind(begin.click, run, inputs, shown, stop, [plot], api_name="gatys", **turns.LONG)
+    result.stops(stop, shown, [job])

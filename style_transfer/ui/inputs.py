@@ -54,6 +54,8 @@ def _judge(block, value):
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         good = good and block.minimum <= value <= block.maximum and not (whole and value % 1)
         wanted = f"a {'whole ' if whole else ''}number from {block.minimum:.12g} to {block.maximum:.12g}"
+    elif isinstance(block, gr.Checkbox):
+        good, wanted = isinstance(value, bool), "true or false"
     elif isinstance(block, gr.Dataset):
         good, wanted = type(value) is int and 0 <= value < len(block.samples), "the number of an example"
     elif isinstance(block, gr.CheckboxGroup):

@@ -56,8 +56,9 @@ def _iterate(function, *arguments, **options):
         yield from function(*arguments, **options)
 
 
-def compute(function, *arguments, **options):
+def compute(show, function, *arguments, **options):
     """What a function of the core returns, computed in its turn."""
+    yield show("Painting")
     with _TURN:
         return _call(function, *arguments, **options)
 
