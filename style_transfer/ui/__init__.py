@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, common, first, fixed, gatys
+from . import arbitrary, common, fixed, gatys, opening
 from .inputs import Blocks
 from .theme import THEME
 
@@ -27,15 +27,16 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
-    opening, samples = first.picture(), common.tiles("photos")
+    first, samples = opening.pictures(), common.examples("photos")
     with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Row(elem_id="photograph"):
-            content = common.picture("Photograph", height=150, value=opening.content)
+            content = common.picture("Photograph", height=150, value=first.content)
             if samples:
-                gallery = common.gallery(samples, "Photographs to try", elem_classes=["styles", "samples"])
+                gallery = common.gallery([(e.tile, e.name) for e in samples], "Photographs to try",
+                                         elem_classes=["styles", "samples"])
                 gallery.select(common.clicked(samples), None, content, trigger_mode="multiple", **common.QUIET)
-        page = common.Page(content, opening.style, opening.result)
+        page = common.Page(content, first)
         with gr.Tabs():
             for tab in TABS:
                 if tab.available():

@@ -11,7 +11,7 @@ from ..errors import InputError
 from . import common, result, styles, turns
 
 TITLE = "Arbitrary style"
-ABOUT = "Any painting or pattern, at once: click one below, or give your own."
+ABOUT = "Any painting or pattern, at once. AdaIN is the fastest, WCT gives stronger textures."
 SIZE, MAX_SIZE = 768, 4096
 METHOD, ALPHA = "wct", 0.6  # this keeps what a photograph shows and is a painting already
 SHIPPED = "adain-decoder"
@@ -66,19 +66,19 @@ def build(page):
     """The tab's components and events."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
-            gallery, tiles, style = styles.pick(page.first_style)
+            gallery, found, style = styles.pick(page.opening.style)
             with gr.Row():
                 with gr.Column(min_width=140):
                     style.render()
                 with gr.Column(min_width=140):
-                    method = common.choice(OPTIONS["method"], "Method", value=METHOD)
+                    method = common.choice(OPTIONS["method"], "Method", value=METHOD, info=None)
                     alpha = common.slider(OPTIONS["alpha"], "Strength (α)", value=ALPHA, info=None)
             start, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            shown = result.build(*page.first_result)
+            shown = result.build(*page.opening.arbitrary)
         with gr.Column(elem_classes="more"):
             pictures, shares, works, pad, slot = styles.blend()
-            mask, soft_edges = styles.where(page.content)
+            mask, soft_edges = styles.where()
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
             with gr.Accordion("Advanced", open=False):
                 levels = common.choice(OPTIONS["levels"], "WCT levels", gr.CheckboxGroup)
@@ -93,10 +93,9 @@ def build(page):
     # asked when somebody opens the page: the app starts without the network, however slow that is
     gr.on(None, _decoders, None, decoder, **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, shown, stop, api_name="arbitrary", **turns.FAST)]
-    if gallery:
-        chosen = gallery.select(styles.fill(tiles), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
-                                **common.QUIET)
-        jobs.append(result.bind(chosen.then, run, inputs, shown, stop, trigger_mode="always_last", **turns.FAST))
+    chosen = gallery.select(styles.fill(found), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
+                            **common.QUIET)
+    jobs.append(result.bind(chosen.then, run, inputs, shown, stop, trigger_mode="always_last", **turns.FAST))
     moved = pad.release(styles.corners, pad, shares, trigger_mode="always_last", **common.QUIET)
     jobs.append(result.bind(moved.then, run, inputs, shown, stop, trigger_mode="always_last", **turns.FAST))
     jobs.append(start_grid.click(run_grid, [page.content, style, *pictures, method, alpha, works], [table, download, shown[2]],

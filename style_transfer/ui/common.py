@@ -18,6 +18,7 @@ from .inputs import Picture
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE = dict(api_visibility="private")
 QUIET = dict(queue=False, show_progress="hidden", **PRIVATE)
+TILE = 200  # pixels of the long side of a picture in a gallery
 MAX_PIXELS = 64_000_000  # of an upload: several visitors' pictures are in memory at once
 
 
@@ -25,8 +26,7 @@ class Page(NamedTuple):
     """What stands once, above all tabs."""
 
     content: Picture  # the photograph
-    first_style: str | None  # that of the picture which the page opens with
-    first_result: tuple  # (files of its photograph and painting, status), or nothing
+    opening: tuple  # an `opening.Opening`
 
 
 def picture(label, height=240, **options):
@@ -67,22 +67,37 @@ def look(options, size, max_size):
     return [size, own_size, preserve_color, stroke, color_strength, texture_strength]
 
 
-def tiles(folder):
-    """[(picture of examples/, its name)]."""
-    return [(str(p), p.stem.replace("-", " ").capitalize()) for p in sorted((EXAMPLES / folder).glob("*.jpg"))]
+class Example(NamedTuple):
+    """A picture of examples/: its file, a small one for galleries, what it is called."""
+
+    path: str
+    tile: str
+    name: str
+
+
+@functools.cache
+def examples(folder):
+    """Those of a folder of examples/, by name."""
+    small = Path(tempfile.mkdtemp(prefix="style-transfer-tiles-"))
+    found = []
+    for path in sorted((EXAMPLES / folder).glob("*.jpg")):
+        tile = small / path.name
+        images.save(images.load(path, TILE), tile)
+        found.append(Example(str(path), str(tile), path.stem.replace("-", " ").capitalize()))
+    return found
 
 
 def gallery(shown, label, **options):
-    """Pictures to click, as many in a row as there is room for."""
+    """Pictures to click, (file, name) each, as many in a row as there is room for."""
     return gr.Gallery(shown, label=label, columns=4, height="auto", object_fit="cover", allow_preview=False, buttons=[],
                       **{"elem_classes": "styles"} | options)
 
 
-def clicked(shown):
-    """A function for the `select` of a gallery: the path of the picture that was clicked."""
+def clicked(found):
+    """A function for the `select` of a gallery of these `examples`: the path of the one that was clicked."""
     def choose(event: gr.SelectData):
-        if type(event.index) is int and 0 <= event.index < len(shown):
-            return shown[event.index][0]
+        if type(event.index) is int and 0 <= event.index < len(found):
+            return found[event.index].path
         raise gr.Error("There is no such picture in the gallery: choose another one.", print_exception=False)
     return choose
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import checkpoints, hub, images, networks, weights
 from ..fixed import OPTIONS, mix, outputs, stylize
-from . import common, result, styles, turns
+from . import common, opening, result, styles, turns
 
 TITLE = "Fixed styles"
 ABOUT = "Paintings that have a network of their own: the fastest, and each stroke in its place."
@@ -103,21 +103,21 @@ def _catalog():
 def build(page):
     """The tab's components and events."""
     tiles, choices, labels = _gallery(_sorted(weights.installed(*networks.FIXED)[0]))
+    first = opening.FIXED if opening.FIXED in labels else labels[0] if labels else None
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
             shown = gr.State(labels)
             with gr.Row():
-                style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True,
-                                    min_width=140)
+                style = gr.Dropdown(choices, value=first, label="Style", allow_custom_value=True, min_width=140)
                 strength = common.slider(OPTIONS["strength"], "Strength", info=None)
             start, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            results = result.build()
+            results = result.build(*page.opening.fixed)
             stages = gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
                                 visible=False, buttons=["fullscreen", "download"])
         with gr.Column(elem_classes="more"):
-            mask, soft_edges = styles.where(page.content)
+            mask, soft_edges = styles.where(several=False)
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
 
     inputs = [page.content, style, strength, *look, mask, soft_edges]

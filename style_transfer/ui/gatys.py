@@ -146,7 +146,7 @@ def build(page):
     only = {name: OPTIONS[name]._replace(choices={n: n for n in layers}) for name in ("content_layer", "style_layers")}
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
-            gallery, tiles, style = styles.pick(page.first_style)
+            gallery, found, style = styles.pick(page.opening.style)
             with gr.Row():
                 with gr.Column(min_width=140):
                     style.render()
@@ -162,7 +162,7 @@ def build(page):
                                y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
         with gr.Column(elem_classes="more"):
             pictures, weights, works, pad, slot = styles.blend()
-            mask, soft_edges = styles.where(page.content)
+            mask, soft_edges = styles.where()
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
             with gr.Accordion("Advanced", open=False):
                 content_layer = common.choice(only["content_layer"], "Content layer", gr.Dropdown)
@@ -177,9 +177,8 @@ def build(page):
 
     inputs = [page.content, style, *pictures, *weights, log_ratio, *look, content_layer, style_layers, iterations, init,
               optimizer, backbone, seed, works, mask, soft_edges]
-    if gallery:
-        gallery.select(styles.fill(tiles), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
-                       **common.QUIET)
+    gallery.select(styles.fill(found), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
+                   **common.QUIET)
     pad.release(styles.corners, pad, weights, trigger_mode="always_last", **common.QUIET)
     job = result.bind(begin.click, run, inputs, shown, stop, [plot], api_name="gatys", **turns.LONG)
     result.stops(stop, shown, [job])

@@ -5,6 +5,7 @@ import os
 import stat
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 NO_UPLOAD = "A picture here must be a file that was uploaded: choose or upload it again."
 
@@ -22,14 +23,14 @@ class Picture(gr.Image):
                 "additional_description": "A picture's file, uploaded before: JPEG, PNG, WebP, GIF, TIFF or BMP."}
 
 
-def _uploaded(file, folder):
+def uploaded(file, folder=None):
     """A file dictionary that names a regular file of the upload folder, and nothing else that came with it.
 
     Anything else gets one and the same sentence, and nothing outside of the folder is so much as looked at: neither the
     answer nor its time may tell what there is on the server.
     """
     try:
-        folder, path = os.path.realpath(folder), os.path.abspath(file["path"])
+        folder, path = os.path.realpath(folder or get_upload_folder()), os.path.abspath(file["path"])
         if path.startswith(folder + os.sep):
             path = os.path.realpath(path, strict=True)
             if path.startswith(folder + os.sep) and stat.S_ISREG(os.stat(path).st_mode):
@@ -44,11 +45,11 @@ def _judge(block, value):
     if value is None and not isinstance(block, gr.Dataset):
         return block.value
     if isinstance(block, Picture):
-        return _uploaded(value, block.GRADIO_CACHE)
+        return uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, gr.File):
         if not isinstance(value, list):
             raise gr.Error(NO_UPLOAD, print_exception=False)
-        return [_uploaded(file, block.GRADIO_CACHE) for file in value]
+        return [uploaded(file, block.GRADIO_CACHE) for file in value]
     if isinstance(block, (gr.Slider, gr.Number)):
         whole = block.precision == 0
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

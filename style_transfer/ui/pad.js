@@ -1,5 +1,5 @@
 // A square with a style in each corner: a knob to be moved by hand or by arrow keys; its value is "x,y" in [0, 1].
-let place = [0, 0];
+let place = [0.5, 0.5];
 const pad = () => element.querySelector(".pad");
 const draw = () => {
   const [x, y] = place, parts = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y];

@@ -3,32 +3,36 @@
 from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
-from .. import images, regions
+from .. import regions
 from ..errors import InputError
-from . import common
+from . import common, inputs
 
 MAX_STYLES = 4
 NAMES = list(regions.COLORS)[:MAX_STYLES]  # of the brushes, one a style
-EDITOR = 1024  # pixels of the long side of the photograph that is painted on
-PAD = Path(__file__).with_name("pad.js").read_text()
+REGIONS = 1024  # pixels of the long side of a picture of the regions
+PAD_JS, BRUSH_JS = (Path(__file__).with_name(f"{name}.js").read_text() for name in ("pad", "brush"))
 PAD_HTML = """<div class="pad" role="slider" tabindex="0" aria-label="Blend of the four styles: arrow keys move it"
- aria-valuemin="0" aria-valuemax="100" aria-valuenow="0" aria-valuetext="Style 1 alone"><span>1</span><span>2</span>
+ aria-valuemin="0" aria-valuemax="100" aria-valuenow="50" aria-valuetext="Equal parts"><span>1</span><span>2</span>
 <span>3</span><span>4</span><i></i></div>"""
+BRUSH_HTML = """<div class="brush"><div role="toolbar" aria-label="Brush">{brushes}
+<button type="button" data-color="" aria-pressed="false">Eraser</button><button type="button" data-clear>Clear</button>
+<label>Width <input type="range" min="1" max="25" value="8"></label></div>
+<div class="stage"><img alt="The photograph to be painted on"><canvas></canvas></div></div>"""
 SOFT = dict(minimum=0, maximum=0.1, value=0.01, step=0.005)
 
 
 def pick(first):
-    """The gallery, its tiles, and the first style's picture, to be rendered where it belongs."""
-    tiles = common.tiles("styles")
-    gallery = common.gallery(tiles, "Paintings and patterns", elem_classes=["styles", "strip"]) if tiles else None
-    return gallery, tiles, common.picture("Style: one of these, or yours", height=150, value=first, render=False)
+    """The gallery, what is in it, and the first style's picture, to be rendered where it belongs."""
+    found = common.examples("styles")
+    gallery = common.gallery([(e.tile, e.name) for e in found], "Paintings and patterns", elem_classes=["styles", "strip"],
+                             visible=bool(found))
+    return gallery, found, common.picture("Style", height=150, value=first, render=False)
 
 
-def fill(tiles):
+def fill(found):
     """A function for the `select` of the gallery: (number of the style, pictures) -> pictures with the clicked one."""
-    choose = common.clicked(tiles)
+    choose = common.clicked(found)
 
     def place(event: gr.SelectData, slot, *pictures):
         path = choose(event)
@@ -44,7 +48,7 @@ def blend():
         with gr.Row():
             pictures = [common.picture(f"Style {n}", height=130, buttons=[]) for n in range(2, MAX_STYLES + 1)]
         with gr.Row():
-            pad = gr.HTML("0,0", html_template=PAD_HTML, js_on_load=PAD, label="Blend", container=False, min_width=180)
+            pad = gr.HTML("0.5,0.5", html_template=PAD_HTML, js_on_load=PAD_JS, label="Blend", container=False, min_width=180)
             with gr.Column(min_width=200):
                 weights = [gr.Slider(0, 1, 1, step=0.01, label=f"Weight of style {n}", elem_classes="weight", buttons=[])
                            for n in range(1, MAX_STYLES + 1)]
@@ -53,48 +57,29 @@ def blend():
     return pictures, weights, works, pad, slot
 
 
-def where(content):
-    """A fold to paint where each style goes: (mask, soft edges, editor, its event that makes the mask)."""
-    with gr.Accordion("Where each style goes", open=False) as fold:
-        gr.Markdown(f"Paint over the photograph with a colour for each style: {', '.join(NAMES)} for styles 1 to {MAX_STYLES}. "
-                    "What is left unpainted stays a photograph; with nothing painted, the styles go everywhere.")
-        editor = Editor(label="Brush", type="pil", sources=[], layers=False, transforms=[], height=420, format="png",
-                        buttons=[], brush=gr.Brush(default_size=60, color_mode="fixed", colors=[_hex(n) for n in NAMES],
-                                                   default_color=_hex(NAMES[0])),
-                        eraser=gr.Eraser(default_size=60))
+def where(several=True):
+    """A fold to paint where each style goes, or the only one: (mask, soft edges)."""
+    names = NAMES if several else NAMES[:1]
+    with gr.Accordion("Where each style goes" if several else "Where the style goes", open=False):
+        gr.Markdown(("Paint over the photograph, a colour for each style." if several else "Paint over the photograph.")
+                    + " What is left unpainted stays a photograph; with nothing painted, all of it is stylised.")
+        brushes = "".join(_brush(number, name) for number, name in enumerate(names, 1))
+        brush = gr.HTML("", html_template=BRUSH_HTML.replace("{brushes}", brushes), js_on_load=BRUSH_JS, label="Brush")
         soft_edges = gr.Slider(**SOFT, label="Soft edges", info="Their width, as a part of the photograph's long side")
-        mask = common.picture("A picture of the regions", height=150, buttons=[])
-    gr.on([fold.expand, content.change], _background, content, editor, trigger_mode="always_last", **common.QUIET)
-    gr.on([editor.change], painted, editor, mask, trigger_mode="always_last", **common.QUIET)
+        mask = common.picture("Or a picture with these colours on black", height=130, buttons=[])
+    brush.release(_painted, brush, mask, trigger_mode="always_last", **common.QUIET)
     return mask, soft_edges
 
 
-def _hex(name):
-    return "#" + "".join(f"{round(255 * value):02x}" for value in regions.COLORS[name])
+def _brush(number, name):
+    color = "#" + "".join(f"{round(255 * value):02x}" for value in regions.COLORS[name])
+    return (f'<button type="button" data-color="{color}" style="--brush: {color}" aria-pressed="{str(number == 1).lower()}" '
+            f'aria-label="Style {number}: {name}" title="Style {number}: {name}">{number}</button>')
 
 
-class Editor(gr.ImageEditor):
-    """A photograph to be painted on."""
-
-    is_template = True
-
-
-def _background(content):
-    """The photograph for the editor, or nothing."""
-    if not content:
-        return None
-    with common.as_gradio_errors():
-        return images.to_pil(common.load(content, EDITOR))
-
-
-def painted(edited):
-    """What was painted, as a picture of the regions; None where nothing was."""
-    layer = edited["layers"][0] if edited and edited["layers"] else None
-    if layer is None or layer.getchannel("A").getextrema()[1] < 128:
-        return None
-    black = Image.new("RGB", layer.size)
-    black.paste(layer.convert("RGB"), mask=layer.getchannel("A").point(lambda a: 255 * (a >= 128)))
-    return black
+def _painted(path):
+    """What the brush uploaded, as a picture of the regions; None where nothing is painted."""
+    return inputs.uploaded({"path": path})["path"] if path else None
 
 
 def masks(path, count, soft_edges):
@@ -102,7 +87,7 @@ def masks(path, count, soft_edges):
     if not path:
         return None
     if count == 1:  # whatever its colour
-        found = [(common.load(path, EDITOR).amax(1, keepdim=True) > 0.5).float()]
+        found = [(common.load(path, REGIONS).amax(1, keepdim=True) > 0.5).float()]
     else:
         found = regions.load([path], count)
     return [regions.soften(mask, soft_edges) for mask in found]

@@ -1,0 +1,48 @@
+"""What the page opens with, painted when the app starts, so that nobody meets an empty box or waits for the networks."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import fixed, images, networks, weights
+from ..arbitrary import METHODS, stylize
+from ..errors import CheckpointError
+from . import common, result
+from .arbitrary import ALPHA, METHOD, SIZE
+
+PHOTOGRAPH, STYLE, FIXED = "autumn", "swirls", "wheat-field"
+
+
+class Opening(NamedTuple):
+    """Files of the photograph and the style, and arguments of `result.build`; nothing where the pictures are missing."""
+
+    content: str | None = None
+    style: str | None = None
+    arbitrary: tuple = ()
+    fixed: tuple = ()
+
+
+def pictures():
+    """The `Opening` of this installation."""
+    content, style = common.EXAMPLES / "photos" / f"{PHOTOGRAPH}.jpg", common.EXAMPLES / "styles" / f"{STYLE}.jpg"
+    if not (content.exists() and style.exists()):
+        return Opening()
+    photograph = common.photograph(str(content), SIZE)
+
+    def painted(name, title, function):
+        start = time.perf_counter()
+        try:
+            image = function()
+        except CheckpointError:  # whoever asks for these weights is told what is wrong with them
+            return ()
+        status = result.status(title, image, time.perf_counter() - start)
+        folder = Path(tempfile.mkdtemp(prefix="style-transfer-opening-"))
+        return result.show(folder, name, photograph, image, status)[1], status
+
+    titles = {source.label: source.entry.title for source in weights.installed(*networks.FIXED)[0]}
+    return Opening(
+        str(content), str(style),
+        painted(METHOD, METHODS[METHOD].title,
+                lambda: stylize(photograph.picture, [images.load(style, SIZE)], None, METHOD, ALPHA)),
+        painted(FIXED, titles[FIXED], lambda: fixed.stylize(photograph.picture, FIXED)) if FIXED in titles else ())
