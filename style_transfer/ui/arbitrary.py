@@ -20,16 +20,15 @@ def available():
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
-        method=METHOD, alpha=ALPHA, size=SIZE, preserve_color="off", wct_levels=WCT_LEVELS, decoder=SHIPPED,
-        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+        method=METHOD, alpha=ALPHA, size=SIZE, preserve_color="off", wct_levels=WCT_LEVELS, decoder=SHIPPED):
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
         content, styles, shares = common.load_pictures(
             content, (style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), size)
         other = weights.named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
-        image = turns.compute(stylize, content, styles, shares, method, alpha, preserve_color, levels=wct_levels,
-                              decoder=other)
+        image = yield from turns.compute(common.telling, stylize, content, styles, shares, method, alpha, preserve_color,
+                                         levels=wct_levels, decoder=other)
         yield common.show(folder, method, METHODS[method].title, content, image, time.perf_counter() - start)
 
 

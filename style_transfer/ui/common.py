@@ -80,6 +80,11 @@ def show(folder, name, title, content, image, seconds):
     return str(after), (str(before), str(after)), status, gr.Row(visible=True)
 
 
+def telling(status):
+    """The outputs of `before_and_after` while there is only a status to be told."""
+    return gr.skip(), gr.skip(), status, gr.skip()
+
+
 def load(path, size):
     """`images.load` of an upload."""
     return images.load(path, size, MAX_PIXELS)

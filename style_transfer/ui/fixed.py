@@ -42,13 +42,12 @@ def _stages(pictures, folder):
     return [(str(file), caption) for file, (caption, _) in zip(files, shown)]
 
 
-def run(content, style, strength=1.0, size=SIZE, preserve_color="off",
-        progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+def run(content, style, strength=1.0, size=SIZE, preserve_color="off"):
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
     with common.as_gradio_errors(), common.job_folder() as folder:
         content, network = common.load_content(content, size), weights.named(style, *networks.FIXED)
         start = time.perf_counter()
-        pictures = turns.compute(outputs, content, network)
+        pictures = yield from turns.compute(lambda status: (*common.telling(status), gr.skip()), outputs, content, network)
         image = mix(content, pictures[-1], strength, preserve_color)
         shown = common.show(folder, network.stem, _title(network), content, image, time.perf_counter() - start)
         several = len(pictures) > 1
@@ -83,7 +82,8 @@ def run_batch(files, style, strength, size, preserve_color):
         for number, file in enumerate(files, 1):
             try:
                 content = common.load(file, size)
-                image = mix(content, turns.compute(outputs, content, network)[-1], strength, preserve_color)
+                pictures = yield from turns.compute(lambda status: (gr.skip(), status), outputs, content, network)
+                image = mix(content, pictures[-1], strength, preserve_color)
             except (StyleTransferError, gr.Error) as error:
                 common.warn([f"{Path(file).name}: {error}"])
                 continue
