@@ -60,7 +60,8 @@ class Visitor:
         session, url = secrets.token_hex(8), urllib.parse.urlparse(server.url)
         raw_http._open(f"{server.url}gradio_api/queue/join", body | {"session_hash": session}).close()
         self.socket = socket.create_connection((url.hostname, url.port), 20)
-        self.socket.sendall(f"GET /gradio_api/queue/data?session_hash={session} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
+        request = f"GET /gradio_api/queue/data?session_hash={session} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n"
+        self.socket.sendall(request.encode())
         self.lines = self.socket.makefile("rb")
 
     def messages(self):
