@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import color, images, regions, strokes, tiles, transforms
+from . import color, images, progress, regions, strokes, tiles, transforms
 from . import device as devices
 from . import weights as weight_files
 from .errors import InputError
@@ -14,6 +14,7 @@ from .options import Option, check
 LEVELS = (5, 4, 3, 2, 1)
 WCT_LEVELS = (4, 3, 2, 1)  # the default: from relu5_1, a sixteenth of the size, too little of the photograph comes back
 PICTURE = "picture"  # stands for the pixels where others are layers
+ENCODING = 0.15  # of the time of `stylize`, where the styles are no larger than the content
 SMALLEST = 16  # pixels; below, relu5_1 has no feature left to speak of
 
 
@@ -127,9 +128,11 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     if size is not None:
         content = images.check(images.resize(content, size), "content", SMALLEST)
     encoded = []
-    for style, mask in zip(styles, regions.check(style_masks, len(styles), "style mask", True) or [None] * len(styles)):
+    style_masks = regions.check(style_masks, len(styles), "style mask", True) or [None] * len(styles)
+    for number, (style, mask) in enumerate(zip(styles, style_masks)):
         if not isinstance(style, EncodedStyle):
-            style = encode(style, method, device, decoder, mask)
+            with progress.part(ENCODING * number / len(styles), ENCODING * (number + 1) / len(styles)):
+                style = encode(style, method, device, decoder, mask)
         elif (style.method, style.decoder) != (method, str(decoder or "")):
             raise InputError("This style was encoded for another method or decoder: pass the picture itself.")
         elif mask is not None:
@@ -142,11 +145,12 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     def paint(image):
         where = None if masks is None else regions.of_content(masks, image.shape[2:])
         painter = _Painter(METHODS[method], encoded, weights, alpha, where, smooth, device)
-        for decoder in decoders:
+        for decoder in progress.steps(decoders):
             image = painter.decode(image, encoder, decoder)
         return painter.recolor(image).clamp_(0, 1)
 
-    image = strokes.paint(content, stroke, paint, SMALLEST)
+    with progress.part(0 if encoded == list(styles) else ENCODING, 1):
+        image = strokes.paint(content, stroke, paint, SMALLEST)
     if masks is not None:
         image = regions.beside(content, image, masks)
     return color.finish(content, image, preserve_color, color_strength, texture_strength).contiguous()
@@ -163,12 +167,13 @@ def grid(content, styles, method="adain", alpha=1.0, steps=5, gap=4, device=None
     encoded = [encode(style, method, device) for style in styles]
     height, width = content.shape[2:]
     out = torch.ones(1, 3, steps * (height + gap) - gap, steps * (width + gap) - gap)
-    for row, y in enumerate(torch.linspace(0, 1, steps).tolist()):
-        for column, x in enumerate(torch.linspace(0, 1, steps).tolist()):
-            weights = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y]
-            tile = stylize(content, encoded, weights, method, alpha, device=device)
-            top, left = row * (height + gap), column * (width + gap)
-            out[:, :, top:top + height, left:left + width] = tile
+    places = torch.linspace(0, 1, steps).tolist()
+    for number in progress.steps(range(steps * steps)):
+        row, column = divmod(number, steps)
+        x, y = places[column], places[row]
+        weights = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y]
+        top, left = row * (height + gap), column * (width + gap)
+        out[:, :, top:top + height, left:left + width] = stylize(content, encoded, weights, method, alpha, device=device)
     return out
 
 
@@ -209,19 +214,22 @@ class _Painter(NamedTuple):
         """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region; not clamped."""
         features, parts = tiles.Features(encoder, image, decoder.layers, self.device), self._regions()
         sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
-        _sum(features, sums)
+        with progress.part(0, 0.5):
+            _sum(features, sums)
         maps = [{n: self._map((decoder.level, n, k), n, sums[n][k][0], *styles) for n in decoder.layers if sums[n][k][0].count}
                 for k, (_, *styles) in enumerate(parts)]
         out = torch.empty_like(image)
-        for box in features.boxes:
-            outer = box.grown(decoder.radius, *features.size)
-            seen = features.second(outer)
+        with progress.part(0.5, 1):
+            for box in progress.steps(features.boxes):
+                outer = box.grown(decoder.radius, *features.size)
+                seen = features.second(outer)
 
-            def paint(k):
-                found = devices.run(decoder, {n: transforms.apply(maps[k][n], f) for n, f in seen.items()})  # noqa: B023
-                return box.cut(found, outer[:2]).float().cpu()[:, :, :image.shape[2] - box.top, :image.shape[3] - box.left]  # noqa: B023
+                def paint(k):
+                    found = devices.run(decoder, {n: transforms.apply(maps[k][n], f) for n, f in seen.items()})  # noqa: B023
+                    found = box.cut(found, outer[:2]).float().cpu()  # noqa: B023
+                    return found[:, :, :image.shape[2] - box.top, :image.shape[3] - box.left]  # noqa: B023
 
-            self._compose(box, image, out, paint)
+                self._compose(box, image, out, paint)
         return out
 
     def recolor(self, image):
@@ -232,9 +240,11 @@ class _Painter(NamedTuple):
         for k, (mask, *styles) in enumerate(self._regions()):
             sums = transforms.Sums()
             for box in boxes:
+                progress.tick()
                 if mask is None or box.cut(mask).any():
                     sums.add(box.cut(image), None if mask is None else box.cut(mask))
             maps.append(self._map((0, PICTURE, k), PICTURE, sums, *styles) if sums.count else None)
         for box in boxes:
+            progress.tick()
             self._compose(box, image, image, lambda k: transforms.apply(maps[k], box.cut(image)))  # noqa: B023
         return image

@@ -5,6 +5,7 @@ import os
 
 import torch
 
+from . import progress
 from .errors import InputError, StyleTransferError
 
 PRECISIONS = {"auto": "what the processor is made for", "float32": "the same picture on every machine",
@@ -63,6 +64,7 @@ def run(network, inputs, *others, **options):
 
     Raises StyleTransferError where the memory is not enough.
     """
+    progress.tick()
     kind = (inputs if torch.is_tensor(inputs) else next(iter(inputs.values()))).device.type
     try:
         with torch.autocast(kind, torch.bfloat16, enabled=precision(kind) == torch.bfloat16):

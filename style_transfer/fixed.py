@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints, color, images, networks, regions, strokes, tiles, weights
+from . import checkpoints, color, images, networks, progress, regions, strokes, tiles, weights
 from . import device as devices
 from .errors import CheckpointError, InputError
-from .networks.blocks import reflection_pad
+from .networks.blocks import reflection_pad, sequence
 from .options import Option, check
 
 MARGIN = 16  # pixels that are painted around the picture and cut off
@@ -35,8 +35,14 @@ def _paint(network, reductions, content):
     padded = reflection_pad(content, margin)
     padded = F.pad(padded, (0, -padded.shape[3] % side, 0, -padded.shape[2] % side), mode="replicate")
     pictures = F.avg_pool2d(padded, reductions[0]) if reductions[0] > 1 else padded
-    large = {"run": tiles.sequence} if height * width > tiles.TILE else {}
-    pictures = devices.run(network, pictures, **large)
+    large, several, whole = height * width > tiles.TILE, len(reductions) > 1, padded.shape[3]
+
+    def run(layers, x):
+        share = (x.shape[3] / whole) ** 2  # each of Multimodal Transfer's subnets works on four times the pixels of the last
+        with progress.part(share / 4 if several else 0, share):
+            return tiles.sequence(layers, x) if large else sequence(progress.steps(layers), x)
+
+    pictures = devices.run(network, pictures, run=run)
     pictures = [pictures] if torch.is_tensor(pictures) else pictures
     return [x[:, :, margin // k:margin // k - -height // k, margin // k:margin // k - -width // k]
             for x, k in zip(pictures, reductions)]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from . import progress
+
 BLOCK = 1 << 18  # pixels that are worked on at a time
 SMALL = 512  # pixels, the long side at which maps are looked for: over such windows they are smooth
 # Of `enlarge`: the windows' half side over the long side, and the variance below which all is flat. Smaller ones take strokes
@@ -24,9 +26,11 @@ class Coefficients(NamedTuple):
 
 
 def rows(height, width):
-    """Slices of about BLOCK pixels each that together are all rows of a picture."""
+    """Slices of about BLOCK pixels each that together are all rows of a picture, one after another."""
     step = max(1, BLOCK // width)
-    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
+    for top in range(0, height, step):
+        progress.tick()
+        yield slice(top, min(top + step, height))
 
 
 def shrink(image, size):
@@ -124,7 +128,7 @@ def enlarge(painting, content):
     small = shrink(content, painting.shape[2:])
     a = coefficients(thumbnail(small, SMALL), thumbnail(painting, SMALL), RADIUS, EPSILON).a
     out = torch.empty_like(content, memory_format=torch.contiguous_format)
-    for part in rows(height, width):
+    for part in progress.steps(rows(height, width)):
         detail = content[:, :, part] - stretch(small, height, width, part, cubic=True)
         image = stretch(painting, height, width, part, cubic=True)
         out[:, :, part] = image.add_(_product(a, detail, height, part)).clamp_(0, 1)

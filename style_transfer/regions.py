@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from . import images, tiles
+from . import images, progress, tiles
 from .errors import InputError
 from .networks.blocks import luminance
 
@@ -93,7 +93,7 @@ def compose(shares, image, paint):
     """
     total = shares.sum(0, keepdim=True)
     out = image * (total == 0)
-    for k, share in enumerate(shares):
+    for k, share in enumerate(progress.steps(shares)):
         if share.any():
             out += share / total.clamp_min(1e-12) * paint(k)
     return out

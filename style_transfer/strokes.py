@@ -1,9 +1,10 @@
 """How large the strokes are, apart from the size of the result: at what size a network paints for it."""
 
-from . import guided, images
+from . import guided, images, progress
 from .options import Option
 
 STROKE = Option(1.0, "Size of the strokes, apart from that of the result: 2 paints them twice as large.", 0.25, 8.0)
+PAINTING = 0.5  # of the time of `paint` for strokes of twice the size
 
 
 def paint(content, stroke, method, smallest=1):
@@ -15,5 +16,7 @@ def paint(content, stroke, method, smallest=1):
     stroke = min(STROKE.check("stroke", stroke), max(1.0, min(content.shape[2:]) / smallest))
     if stroke == 1:
         return method(content)
-    painted = method(images.resize(content, tuple(max(smallest, round(side / stroke)) for side in content.shape[2:])))
-    return guided.enlarge(painted, content) if stroke > 1 else images.resize(painted, content.shape[2:])
+    with progress.part(0, PAINTING if stroke > 1 else 1):
+        painted = method(images.resize(content, tuple(max(smallest, round(side / stroke)) for side in content.shape[2:])))
+    with progress.part(PAINTING if stroke > 1 else 1, 1):
+        return guided.enlarge(painted, content) if stroke > 1 else images.resize(painted, content.shape[2:])

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 
 from . import device as devices
+from . import progress
 from .networks.blocks import Conv, InstanceNorm, ResidualBlock, Up
 
 GRID = 16  # pixels: every tile begins on a multiple of it, so that four poolings fall on the same pixels as in the whole
 TILE = 1 << 20  # pixels up to which a picture is one tile; larger tiles cost more time a pixel, not less
 VALUES = 24 << 18  # numbers in a feature map of the boxes that a network is run on, layer by layer
 WIDEST = 2048  # columns of them: whole rows lie together in memory, but narrower boxes have less around them
+ADVANCE = 0.7  # of the time of `sequence`, what comes before the last convolution at full size
 KEPT = 1e9  # bytes of features that are kept from the first pass for the second; more are computed again
 
 
@@ -88,7 +90,7 @@ class Features:
 
     def first(self):
         """(box, {layer: features}) of every box, which together are the picture."""
-        for box in self.boxes:
+        for box in progress.steps(self.boxes):
             found = self._run(box, self.layers)
             if len(self.boxes) == 1:
                 self.kept = found
@@ -123,14 +125,16 @@ def sequence(layers, x):
     kept but computed again, which is cheaper than it is large: in Johnson's network those after the first and the last but one
     convolution.
     """
-    x, waiting = _advance(layers, x, x.shape[2])
-    return _map(waiting, x) if waiting else x
+    with progress.part(0, ADVANCE):
+        x, waiting = _advance(layers, x, x.shape[2])
+    with progress.part(ADVANCE, 1):
+        return _map(waiting, x) if waiting else x
 
 
 def _advance(layers, x, height):
     """(map, what has still to be done to it) after some layers; maps of this height or more are not kept."""
     given, waiting = x, []
-    for layer in layers:
+    for layer in progress.steps(layers):
         if isinstance(layer, ResidualBlock):
             x, waiting = _map(waiting, x) if waiting else x.clone() if x is given else x, []
             y, rest = _advance(layer.inner, x, math.inf)
@@ -180,7 +184,7 @@ def _run(layers, x):
     height, width = x.shape[2:]
     columns = _cuts(width, WIDEST, 4)
     rows = _cuts(height, max(int(VALUES / widest / (width / (len(columns) - 1))), 16), 4)
-    for box in _grid(rows, columns):
+    for box in progress.steps(_grid(rows, columns)):
         outer = box.grown(math.ceil(radius), height, width, 4)
         part = outer.cut(x)
         for layer in layers:

@@ -1,6 +1,7 @@
 """Films: decoded, painted frame by frame, steadied along the optical flow of the film, and encoded with their sound."""
 
 import contextlib
+import contextvars
 import os
 import secrets
 import struct
@@ -400,7 +401,7 @@ def _frames(film, stream, writer, steady, size):
             painted = None
             if picture is not None:
                 frame, cut = steady.look(picture)
-                painted = frame, pool.submit(steady.begin, picture, cut), cut
+                painted = frame, pool.submit(contextvars.copy_context().run, steady.begin, picture, cut), cut
             ahead.append((painted, time, duration, message))
             if len(ahead) > count:
                 yield write()

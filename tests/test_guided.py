@@ -71,7 +71,7 @@ def test_stretch_is_interpolation_in_parts(cubic, small, large):
 
 def test_rows_cover_every_row_once():
     for height, width in ((1, 10**9), (5000, 3000), (7, 1), (262144, 1), (262145, 1)):
-        parts = guided.rows(height, width)
+        parts = list(guided.rows(height, width))
         assert [p.start for p in parts] == [0] + [p.stop for p in parts[:-1]] and parts[-1].stop == height
         assert all((p.stop - p.start) * width <= guided.BLOCK or p.stop - p.start == 1 for p in parts)
 

@@ -72,8 +72,8 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         final = tuple(photograph.picture.shape[2:])
         with turns.Place(iterations * math.prod(final)) as place:
             while (before := place.ahead())[0]:
-                yield result.working(_waiting(*before), more=1)
-                time.sleep(PREVIEW_SECONDS)
+                yield result.working(turns.waiting(*before), more=1)
+                time.sleep(turns.EVERY)
             clock, history, shown = _Clock(max(final)), [], -math.inf
             for step in turns.iterate(
                     optimize, photograph.picture, pictures, style_weights=weights, beta=DEFAULTS["alpha"] / 10 ** log_ratio,
@@ -81,6 +81,9 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                     color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
                     style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
                     seed=seed):
+                if step is None:
+                    yield result.working(gr.skip(), more=1)
+                    continue
                 history.append({"total": step.total, **step.losses})
                 common.warn([step.message] if step.message else [])
                 place.left, place.elapsed = clock.left(step), clock.elapsed()
@@ -102,29 +105,15 @@ def _plot(history):
     return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors)
 
 
-def _bar(share, text):
-    return f'<progress aria-label="Progress" value="{share:.3f}"></progress>{text}'
-
-
 def _status(step, place):
     """A bar and a sentence."""
     height, width = step.image.shape[2:]
     if step.done:
-        return f"Done: {step.iteration} iterations, {width} × {height} pixels, {_time(place.elapsed)}"
-    left = "" if place.left is None else f", about {_time(place.left)} left"
-    return _bar(place.elapsed / (place.elapsed + (place.left or math.inf)),
-                f"Iteration {step.iteration} of {step.iterations}, at {width} × {height}, {_time(place.elapsed)} elapsed{left}")
-
-
-def _waiting(jobs, seconds):
-    """What those who wait are told."""
-    how_long = "" if seconds is None else f", in about {_time(seconds)}"
-    return f"Waiting{how_long}: {'one picture is' if jobs == 1 else f'{jobs} pictures are'} painted before this one"
-
-
-def _time(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+        return f"Done: {step.iteration} iterations, {width} × {height} pixels, {turns.duration(place.elapsed)}"
+    left = "" if place.left is None else f", about {turns.duration(place.left)} left"
+    return turns.bar(place.elapsed / (place.elapsed + (place.left or math.inf)),
+                     f"Iteration {step.iteration} of {step.iterations}, at {width} × {height}, "
+                     f"{turns.duration(place.elapsed)} elapsed{left}")
 
 
 def _fetching(backbone, layers):
@@ -137,7 +126,7 @@ def _fetching(backbone, layers):
         for done, total in parts:
             if time.perf_counter() - shown > PREVIEW_SECONDS:
                 shown = time.perf_counter()
-                yield _bar(done / total, f"Fetching {backbone}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                yield turns.bar(done / total, f"Fetching {backbone}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
 
 def build(page):

@@ -43,7 +43,7 @@ def uploaded(file, folder=None):
 def _judge(block, value):
     """A value for a component: as it is, or the component's own where nothing was given. Raises gr.Error, one sentence."""
     if value is None and not isinstance(block, gr.Dataset):
-        return block.value
+        return None if isinstance(block, Picture) else block.value  # a visitor has taken away what the page opened with
     if isinstance(block, Picture):
         return uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, gr.File):

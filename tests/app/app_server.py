@@ -50,6 +50,7 @@ def running(weights, temp, **variables):
         else:
             pytest.fail(f"The app did not start:\n{log.read_text()}")
         yield Server(url, log, temp)
+        assert process.poll() is None, f"The app has ended by itself, with {process.returncode}:\n{log.read_text()}"
     finally:
         process.terminate()
         process.wait(20)

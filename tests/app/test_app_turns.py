@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import torch
 from gradio_client import Client, handle_file
 
+from style_transfer import progress
+from style_transfer.errors import InputError
 from style_transfer.ui import gatys, turns
 from tests.app import raw_http
 from tests.app.app_server import ROOT
@@ -79,7 +82,7 @@ def test_who_waits_is_told_why_and_how_long(server, long_job):
             waiting.append(Client(server.url, verbose=False).submit(handle_file(PHOTO), handle_file(STYLE), iterations=10,
                                                                     size=128, api_name="/gatys"))
             assert words in wait_for(waiting[-1], "Waiting")
-            wait_for(waiting[-1], "in about")
+            wait_for(waiting[-1], "about")
         long_job.cancel()
         for job in waiting:
             wait_for(job, "Done")
@@ -88,18 +91,38 @@ def test_who_waits_is_told_why_and_how_long(server, long_job):
             job.cancel()
 
 
+def taken(generator):
+    """(what a generator yields, what it returns)."""
+    told = []
+    try:
+        while True:
+            told.append(next(generator))
+    except StopIteration as end:
+        return told, end.value
+
+
+def compute(function, *arguments, **options):
+    return taken(turns.compute(str, function, *arguments, **options))
+
+
+def working(seconds, steps=10):
+    """What takes so long and tells how far it is."""
+    for _ in progress.steps(range(steps)):
+        time.sleep(seconds / steps)
+    return seconds
+
+
+def long_work(name, times, order):
+    """A generator as those of the core."""
+    for _ in range(times):
+        time.sleep(0.01)
+        order.append(name)
+        yield name
+
+
 def test_turns_are_given_in_order_and_to_one_at_a_time():
-    turn, order, inside = turns._Turn(), [], []
-
-    def work(name, times):
-        for _ in range(times):
-            with turn:
-                inside.append(name)
-                assert len(inside) == 1
-                time.sleep(0.01)
-                order.append(inside.pop())
-
-    threads = [threading.Thread(target=work, args=(name, 20)) for name in "abc"]
+    order = []
+    threads = [threading.Thread(target=lambda name=name: list(turns.iterate(long_work, name, 20, order))) for name in "abc"]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -109,11 +132,83 @@ def test_turns_are_given_in_order_and_to_one_at_a_time():
     assert all(len(set(steady[i:i + 3])) == 3 for i in range(len(steady) - 2))
 
 
-def test_an_error_gives_the_turn_back():
-    with pytest.raises(ZeroDivisionError):
-        with turns._TURN:
-            1 / 0  # noqa: B018
-    assert turns.compute(lambda: 7) == 7
+def test_quick_work_tells_nothing_and_slow_work_how_far_it_is():
+    assert compute(lambda: 7) == ([], 7)
+    told, value = compute(working, 1.3)
+    assert value == 1.3 and 3 <= len(told) <= 6
+    shares = [int(word.split("Painting, ")[1].removesuffix(" %")) for word in told]
+    assert shares == sorted(shares) and shares[0] < 35 and shares[-1] > 65 and "<progress" in told[0]
+
+
+def test_who_waits_for_a_picture_is_told_for_how_many_and_how_long():
+    compute(working, 0.5)
+    found = [None] * 3
+    threads = [threading.Thread(target=lambda k=k: found.__setitem__(k, compute(working, 0.9)[0])) for k in range(3)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join(10)
+    assert "Waiting" not in str(found[0])
+    assert found[1][0].startswith("Waiting: one picture is painted before this one, about 1 s")
+    assert found[2][0].startswith("Waiting: 2 pictures are painted before this one, about ")
+    assert not turns._JOBS
+
+
+def test_an_error_is_a_sentence_and_gives_the_turn_back():
+    def wrong():
+        raise InputError("Choose <another> one.")
+
+    with pytest.raises(gr.Error, match="Choose &lt;another&gt; one"):
+        compute(wrong)
+    with pytest.raises(gr.Error, match="the fault is the app's"):
+        compute(lambda: 1 / 0)
+    assert compute(lambda: 7)[1] == 7 and not turns._JOBS
+
+
+@pytest.mark.parametrize("start", [lambda order: turns.compute(str, working, 20, 200),
+                                   lambda order: turns.iterate(working_steps, order)], ids=["compute", "iterate"])
+def test_what_is_closed_ends_at_once_and_the_next_is_served(start):
+    ended = []
+    first = start(ended)
+    next(first)
+    waiting = turns.compute(str, lambda: ended.append("never"))
+    next(waiting)
+    waiting.close()  # leaves the line
+    begin = time.monotonic()
+    first.close()
+    assert time.monotonic() - begin < 0.1  # Gradio closes generators in its event loop
+    assert compute(lambda: 7)[1] == 7
+    assert time.monotonic() - begin < 1 and "never" not in ended and not turns._JOBS
+
+
+def working_steps(ended):
+    try:
+        yield working(20, 200)
+    finally:
+        ended.append("closed")
+
+
+def test_closed_between_two_steps_a_generator_frees_what_it_holds():
+    order = []
+
+    def holding():
+        try:
+            yield from long_work("a", 100, order)
+        finally:
+            order.append("freed")
+
+    steps = turns.iterate(holding)
+    assert next(steps) == "a"
+    steps.close()
+    compute(lambda: 7)
+    assert order == ["a", "freed"]
+
+
+def test_the_time_that_is_asked_for_grows_with_the_work():
+    small, large = torch.empty(1, 3, 512, 512), torch.empty(1, 3, 2048, 2048)
+    assert 5 <= turns._seconds(max, small, [small]) <= 6 and 7 <= turns._seconds(max, large, [large, large], method="wct") <= 12
+    assert turns._seconds(max, small, [small], iterations=300) < turns._seconds(max, large, [large], iterations=300) == 120
 
 
 def test_places_add_up():
