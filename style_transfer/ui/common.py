@@ -19,6 +19,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE = dict(api_visibility="private")
 QUIET = dict(queue=False, show_progress="hidden", **PRIVATE)
 TILE = 200  # pixels of the long side of a picture in a gallery
+_LASTING = tempfile.TemporaryDirectory(prefix="style_transfer_")
 MAX_PIXELS = 64_000_000  # of an upload: several visitors' pictures are in memory at once
 
 
@@ -78,10 +79,9 @@ class Example(NamedTuple):
 @functools.cache
 def examples(folder):
     """Those of a folder of examples/, by name."""
-    small = Path(tempfile.mkdtemp(prefix="style-transfer-tiles-"))
     found = []
     for path in sorted((EXAMPLES / folder).glob("*.jpg")):
-        tile = small / path.name
+        tile = lasting(folder) / path.name
         images.save(images.load(path, TILE), tile)
         found.append(Example(str(path), str(tile), path.stem.replace("-", " ").capitalize()))
     return found
@@ -137,6 +137,13 @@ def photograph(path, size, own_size=False):
     if not path:
         raise InputError("There is no photograph yet: choose the one to be painted.")
     return _photograph(path, None if own_size else size)
+
+
+def lasting(name):
+    """A folder for files that are there for as long as the app runs."""
+    folder = Path(_LASTING.name, name)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def job_folder():

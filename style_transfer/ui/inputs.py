@@ -78,8 +78,7 @@ class Blocks(gr.Blocks):
     """Blocks whose endpoints, public or private, take only what their components are for."""
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
-        if len(inputs) < len(block_fn.inputs):
-            raise gr.Error(f"This needs {len(block_fn.inputs)} inputs, not {len(inputs)}.", print_exception=False)
+        inputs = [*inputs, *[None] * (len(block_fn.inputs) - len(inputs))]  # what is left out at the end has its default
         inputs = [None if block.stateful else _judge(state[block._id] if state and block._id in state else block, value)
                   for block, value in zip(block_fn.inputs, inputs)]
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)

@@ -1,8 +1,6 @@
 """What the page opens with, painted when the app starts, so that nobody meets an empty box or waits for the networks."""
 
-import tempfile
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from .. import fixed, images, networks, weights
@@ -37,8 +35,7 @@ def pictures():
         except CheckpointError:  # whoever asks for these weights is told what is wrong with them
             return ()
         status = result.status(title, image, time.perf_counter() - start)
-        folder = Path(tempfile.mkdtemp(prefix="style-transfer-opening-"))
-        return result.show(folder, name, photograph, image, status)[1], status
+        return result.show(common.lasting(name), name, photograph, image, status)[1], status
 
     titles = {source.label: source.entry.title for source in weights.installed(*networks.FIXED)[0]}
     return Opening(

@@ -72,6 +72,6 @@ def test_strength_zero_is_the_photograph(client):
 def test_wrong_input(client, server):
     with pytest.raises(AppError, match="no weights by the name of 'nobody'"):
         client.predict(handle_file(CONTENT), "nobody", api_name="/fixed")
-    with pytest.raises(AppError, match="no content picture"):
+    with pytest.raises(AppError, match="no photograph"):
         client.predict(None, "zebra", api_name="/fixed")
     assert "Traceback" not in server.log.read_text()
