@@ -1,4 +1,4 @@
-"""The command line: python -m style_transfer gatys | adain | wct | fixed | video | settings | weights."""
+"""The command line: python -m style_transfer gatys | adain | wct | fixed | compare | video | settings | weights."""
 
 import contextlib
 import inspect
@@ -17,7 +17,22 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images, regions, settings, video
+from . import (
+    arbitrary,
+    backbones,
+    checkpoints,
+    cluster,
+    compare,
+    convert,
+    fixed,
+    folders,
+    gatys,
+    hub,
+    images,
+    regions,
+    settings,
+    video,
+)
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
@@ -290,6 +305,39 @@ def fixed_command(content: Content, output: Output,
         return lambda picture, advance: fixed.stylize(picture, found, strength, size=size, device=device, **look)
 
     _each(todo, prepare, options, size)
+
+
+@_command("compare", without=(*LOOK, "masks", "bits", "jobs", "ray"))
+def compare_command(content: Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph.")],
+                    style: Annotated[Path, typer.Argument(parser=_path, metavar="STYLE", help="The style's picture.")],
+                    output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The sheet.")],
+                    methods: Annotated[str, typer.Option(help=f"{compare.OPTIONS['methods'].help} With commas.")
+                                       ] = ",".join(name for name in compare.METHODS if name != "fixed"),
+                    alphas: Annotated[str, typer.Option(help=compare.OPTIONS["alphas"].help)
+                                      ] = ",".join(map(str, compare.OPTIONS["alphas"].default)),
+                    fixed_style: Annotated[str | None, typer.Option(help="A fixed style as well, a name that `weights list` "
+                                                                         "gives, or a weight file.")] = None,
+                    iterations: _declared(compare.OPTIONS["iterations"]) = compare.OPTIONS["iterations"].default,
+                    size: _declared(compare.OPTIONS["size"]) = compare.OPTIONS["size"].default,
+                    seed: Gatys.seed = DEFAULTS["seed"], **options):
+    """Paint a photograph by all methods, and put them on one sheet with their time, memory and distances."""
+    wanted = [name.strip() for name in methods.split(",")] + ["fixed"] * bool(fixed_style)
+    if content.is_dir():
+        raise InputError(f"{content} is a folder: name one photograph.")
+    one = {"ray": None, "jobs": None, "masks": None, "bits": images.BITS.default}
+    job, = _todo(content, output, [style], options | one, None).jobs
+    photo, painting, results = images.load(content), images.load(style, images.STYLE_SIZE.default), []
+    steps = compare.paint(photo, painting, wanted, _numbers(alphas), fixed_style, iterations, size, seed, options["device"])
+    with _progress("%") as progress, contextlib.closing(steps):
+        task = progress.add_task(content.name, total=100)
+        for step in steps:
+            progress.update(task, description=step.title, completed=round(100 * step.share))
+            results += [step.result] if step.result else []
+    images.save(images.from_pil(compare.sheet(photo, painting, results)), job.target)
+    table = Table("", *compare.figures(results[0]), box=None)
+    for result in results:
+        table.add_row(result.title, *compare.figures(result).values())
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
 @_command("video", without=("bits", "overwrite", "jobs", "ray"))
