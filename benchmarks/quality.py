@@ -6,15 +6,11 @@ OUTPUTS are folders of pictures named CONTENT__STYLE.png or .jpg after the files
 CONTENT__STYLE+STYLE.png and has the mean of its distances to each style, and so has a style that is a folder of pictures, a
 painter's or a school's. A picture is measured at its content's size, a style
 at its own, both scaled to 512 px on the long side (Lanczos). The distances have no unit: they are relative to the energy of
-what is compared with, 0 where the features agree, and lower is closer.
+what is compared with, 0 where the features agree, and lower is closer; their formulas stand in style_transfer/distances.py.
 
-    style    mean over relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of
-             (|mu_o - mu_s|^2 + |sigma_o - sigma_s|^2) / (|mu_s|^2 + |sigma_s|^2), mu and sigma being the channels' means
-             and (unbiased) standard deviations over all positions, o the output and s the style
-    gram     mean over the same layers of |G_o - G_s|^2 / |G_s|^2, G = F F^T / (H W)
-    content  mean over relu3_4, relu4_1 of the mean squared difference of output and content, each channel being
-             normalised to mean 0 and deviation 1 first: 0 for the photograph itself, 2 for features that have nothing to do
-             with it
+    style    of means and deviations in relu1_1 to relu5_1
+    gram     of Gram matrices in the same layers
+    content  of normalised features in relu3_4 and relu4_1
     lpips    with --lpips: LPIPS of output and content (Zhang et al. 2018, SqueezeNet; `pip install lpips`)
 
 Means over pairs. VGG-19 comes from the Hub, once, by byte ranges, or from a file; a file that ends before relu5_1 (Oxford's to
@@ -35,14 +31,20 @@ from safetensors.torch import load_file
 
 import style_transfer as st
 from benchmarks import curve
+from style_transfer.distances import (
+    CONTENT_LAYERS,
+    LAYERS,
+    SIZE,
+    STYLE_LAYERS,
+    content_distance,
+    normalized,
+    statistics,
+    style_distances,
+)
+from style_transfer.distances import mean as _mean
 from style_transfer.errors import InputError, StyleTransferError
-from style_transfer.losses import gram_matrix
 from training import teachers
 
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CONTENT_LAYERS = ("relu3_4", "relu4_1")
-LAYERS = tuple(sorted({*STYLE_LAYERS, *CONTENT_LAYERS}))
-SIZE = 512  # long side, pixels
 METRICS = ("style", "gram", "content", "lpips")
 
 
@@ -51,35 +53,6 @@ def picture(path, size=None):
     image = st.images.to_pil(st.load(path))
     height, width = size or st.images.fit(image.height, image.width, SIZE)
     return st.images.from_pil(image.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def statistics(features):
-    """{layer: (means and deviations [2 C], Gram matrix [C, C])} of feature maps {layer: [1, C, H, W]}."""
-    return {name: (torch.cat((f.mean((0, 2, 3)), f.std((0, 2, 3)))), gram_matrix(f)[0]) for name, f in features.items()}
-
-
-def normalized(f):
-    """Feature maps [1, C, H, W] with mean 0 and deviation 1 in every channel."""
-    return (f - f.mean((2, 3), keepdim=True)) / (f.std((2, 3), keepdim=True) + 1e-5)
-
-
-def _relative(x, y):
-    return float((x - y).square().sum() / y.square().sum())
-
-
-def _mean(values):
-    values = list(values)
-    return sum(values) / len(values)
-
-
-def style_distances(output, style):
-    """(style, gram) between two of what `statistics` gives, over the layers of `style`."""
-    return tuple(_mean(_relative(output[name][i], style[name][i]) for name in style) for i in (0, 1))
-
-
-def content_distance(output, content):
-    """content between feature maps and normalised ones, over the layers of `content`."""
-    return _mean(float((normalized(output[name]) - f).square().mean()) for name, f in content.items())
 
 
 class Extractor:

@@ -5,11 +5,10 @@ import os
 import time
 
 import matplotlib.pyplot as plt
-import torch
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from benchmarks import quality
-from style_transfer import backbones, images
+from style_transfer import images
+from style_transfer.distances import measure as distances  # noqa: F401  for the notebooks
 
 # The tests set it, to run every cell in seconds: tiny pictures and a few steps.
 QUICK = bool(os.environ.get("STYLE_TRANSFER_NOTEBOOK_QUICK"))
@@ -44,19 +43,3 @@ def timed(make, runs=3):
         result = make()
         seconds.append(time.perf_counter() - started)
     return result, min(seconds)
-
-
-@torch.no_grad()
-def distances(image, content, styles=()):
-    """(style, content) distance of `benchmarks.quality`, in features of the compact encoder: they have no unit.
-
-    style: mean over the style pictures, None where there are none; 0 where the statistics agree, 1 as far as none at all.
-    content: 0 for the content itself, 2 for features that have nothing to do with it.
-    """
-    network = backbones.load("compact")
-    own = network(image, quality.LAYERS)
-    statistics = quality.statistics({name: own[name] for name in quality.STYLE_LAYERS})
-    to_styles = [quality.style_distances(statistics, quality.statistics(network(style, quality.STYLE_LAYERS)))[0]
-                 for style in styles]
-    target = {name: quality.normalized(f) for name, f in network(content, quality.CONTENT_LAYERS).items()}
-    return sum(to_styles) / len(to_styles) if styles else None, quality.content_distance(own, target)

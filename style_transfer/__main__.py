@@ -1,7 +1,8 @@
-"""The command line: python -m style_transfer gatys | adain | wct | fixed | video | weights."""
+"""The command line: python -m style_transfer gatys | adain | wct | fixed | compare | video | settings | weights."""
 
 import contextlib
 import inspect
+import json
 import os
 import signal
 import sys
@@ -16,11 +17,25 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import arbitrary, backbones, checkpoints, cluster, convert, fixed, folders, gatys, hub, images, regions, video
+from . import (
+    arbitrary,
+    backbones,
+    checkpoints,
+    cluster,
+    compare,
+    convert,
+    fixed,
+    folders,
+    gatys,
+    hub,
+    images,
+    regions,
+    settings,
+    video,
+)
 from . import device as devices
 from . import weights as sources
 from .errors import CheckpointError, InputError, StyleTransferError
-from .options import Option
 from .transforms import normalize_weights
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -55,7 +70,7 @@ Styles = Annotated[list[Path], typer.Argument(help="One or several style picture
 Output = Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH",
                                       help="The result; a folder where CONTENT is one.")]
 Weights = Annotated[str | None, typer.Option(help="A number for each style, with commas: 0.7,0.3.")]
-StyleSize = _declared(Option(512, "Long side to which the styles are brought: more gives larger strokes.", 16, 4096))
+StyleSize = _declared(images.STYLE_SIZE)
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Paint anew what a folder has already; replace even originals.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the best there is.",
                                             callback=lambda name: None if name is None else str(devices.pick(name)))]
@@ -128,8 +143,17 @@ def _numbers(text, kind=float):
         raise InputError(f"{text!r} cannot be read: write {example}.") from None
 
 
-def _todo(content, output, styles, options):
-    """What is to be painted, a `folders.Todo`; what is left out is said. Ends the program where there is nothing to do."""
+def _record(method, styles, options, style_masks=None, **more):
+    """What the results carry of these options of the method and the SHARED ones, for `settings.read`."""
+    look = {name: options[name] for name in LOOK}
+    return settings.make(method, styles, masks=options["masks"] or style_masks, **look, **more)
+
+
+def _todo(content, output, styles, options, record):
+    """What is to be painted, a `folders.Todo`; what is left out is said. Ends the program where there is nothing to do.
+
+    record: the settings that the results carry.
+    """
     if options["ray"] and options["jobs"]:
         raise InputError("--jobs is for this process, and --ray paints on all cores of its cluster: leave one of them away.")
     if options["ray"] and os.path.exists(content) and not content.is_dir():
@@ -140,7 +164,7 @@ def _todo(content, output, styles, options):
         console.print(note)
     if not todo.jobs:
         raise typer.Exit
-    return todo
+    return todo._replace(jobs=[job._replace(settings=record) for job in todo.jobs])
 
 
 def _progress(unit):
@@ -209,7 +233,11 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
     numbers, pictures, look = _numbers(weights), [_style(p) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
     of_styles = style_masks and regions.load(style_masks, len(style_masks))
-    todo = _todo(content, output, (*styles, *(style_masks or ())), options)
+    record = _record("gatys", styles, options, style_masks, weights=numbers, alpha=alpha, beta=beta,
+                     content_layer=content_layer, style_layers=list(layers) if set(layers.values()) == {1.0} else layers,
+                     iterations=iterations, scales=scales, size=size, variation=variation, init=init, optimizer=optimizer,
+                     backbone=backbone, seed=seed)
+    todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
     if not content.is_dir():
         images.load(content)
     _fetch_backbone(backbone, {content_layer, *layers})
@@ -232,7 +260,9 @@ def _arbitrary(method, content, styles, output, weights, alpha, size, style_size
     normalize_weights(numbers, len(styles))
     of_styles = style_masks and regions.load(style_masks, len(style_masks))
     of_styles = regions.check(of_styles, len(styles), "style mask") or [None] * len(styles)
-    todo = _todo(content, output, (*styles, *(style_masks or ())), options)
+    record = _record(method, styles, options, style_masks, weights=numbers, decoder=decoder, alpha=alpha, size=size,
+                     style_size=style_size, levels=levels)
+    todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
 
     def prepare(device):
         encoded = [arbitrary.encode(picture, method, device, decoder, mask) for picture, mask in zip(pictures, of_styles)]
@@ -269,12 +299,45 @@ def fixed_command(content: Content, output: Output,
     """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
     found, look = [sources.find(name) for name in style], _look(options, len(style))
     fixed.check_styles(found, look["masks"])
-    todo = _todo(content, output, (), options)
+    todo = _todo(content, output, (), options, _record("fixed", style, options, strength=strength, size=size))
 
     def prepare(device):
         return lambda picture, advance: fixed.stylize(picture, found, strength, size=size, device=device, **look)
 
     _each(todo, prepare, options, size)
+
+
+@_command("compare", without=(*LOOK, "masks", "bits", "jobs", "ray"))
+def compare_command(content: Annotated[Path, typer.Argument(parser=_path, metavar="CONTENT", help="The photograph.")],
+                    style: Annotated[Path, typer.Argument(parser=_path, metavar="STYLE", help="The style's picture.")],
+                    output: Annotated[Path, typer.Option("--output", "-o", parser=_path, metavar="PATH", help="The sheet.")],
+                    methods: Annotated[str, typer.Option(help=f"{compare.OPTIONS['methods'].help} With commas.")
+                                       ] = ",".join(name for name in compare.METHODS if name != "fixed"),
+                    alphas: Annotated[str, typer.Option(help=compare.OPTIONS["alphas"].help)
+                                      ] = ",".join(map(str, compare.OPTIONS["alphas"].default)),
+                    fixed_style: Annotated[str | None, typer.Option(help="A fixed style as well, a name that `weights list` "
+                                                                         "gives, or a weight file.")] = None,
+                    iterations: _declared(compare.OPTIONS["iterations"]) = compare.OPTIONS["iterations"].default,
+                    size: _declared(compare.OPTIONS["size"]) = compare.OPTIONS["size"].default,
+                    seed: Gatys.seed = DEFAULTS["seed"], **options):
+    """Paint a photograph by all methods, and put them on one sheet with their time, memory and distances."""
+    wanted = [name.strip() for name in methods.split(",")] + ["fixed"] * bool(fixed_style)
+    if content.is_dir():
+        raise InputError(f"{content} is a folder: name one photograph.")
+    one = {"ray": None, "jobs": None, "masks": None, "bits": images.BITS.default}
+    job, = _todo(content, output, [style], options | one, None).jobs
+    photo, painting, results = images.load(content), images.load(style, images.STYLE_SIZE.default), []
+    steps = compare.paint(photo, painting, wanted, _numbers(alphas), fixed_style, iterations, size, seed, options["device"])
+    with _progress("%") as progress, contextlib.closing(steps):
+        task = progress.add_task(content.name, total=100)
+        for step in steps:
+            progress.update(task, description=step.title, completed=round(100 * step.share))
+            results += [step.result] if step.result else []
+    images.save(images.from_pil(compare.sheet(photo, painting, results)), job.target)
+    table = Table("", *compare.figures(results[0]), box=None)
+    for result in results:
+        table.add_row(result.title, *compare.figures(result).values())
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
 @_command("video", without=("bits", "overwrite", "jobs", "ray"))
@@ -310,6 +373,16 @@ def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FI
             progress.update(task, total=step.frames and max(step.frames, step.frame), completed=step.frame)
             if step.message:
                 console.print(step.message, style="yellow")
+
+
+@app.command("settings")
+def settings_command(file: Annotated[Path, typer.Argument(parser=_path, metavar="FILE", help="A PNG, JPEG or WebP file.")]):
+    """Say what a picture was painted with, as it stands in its file: a line for people, and JSON on the standard output."""
+    record = settings.read(file)
+    if record is None:
+        raise InputError(f"{file} carries no settings: name a PNG, JPEG or WebP file as this program wrote it.")
+    console.print(settings.describe(record))
+    print(json.dumps(record, indent=1))
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is here, from the Hub, to the Hub.")

@@ -43,6 +43,7 @@ class Job(NamedTuple):
     target: Path
     name: str  # the source's, below the folder that was named
     bits: int = 8  # a channel of the result
+    settings: dict | None = None  # what the result carries, as `images.save` takes it
 
 
 class Todo(NamedTuple):
@@ -198,13 +199,14 @@ def paint_one(job, place, work, advance):
     try:
         picture, alpha = images.read(job.source)
         picture = work(picture, advance)
-        images.save(picture, part, alpha=alpha, bits=job.bits)
+        images.save(picture, part, alpha=alpha, bits=job.bits, settings=job.settings)
         try:
             os.replace(part, job.target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            images.save(picture, job.target, alpha=alpha, bits=job.bits)  # a subfolder that lies on another disk
+            # a subfolder that lies on another disk
+            images.save(picture, job.target, alpha=alpha, bits=job.bits, settings=job.settings)
     except StyleTransferError as error:
         raise type(error)(str(error).replace(str(part), str(job.target)).replace(part.name, job.target.name)) from error
     except OSError as error:

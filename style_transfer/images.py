@@ -6,6 +6,7 @@ what is needed at most is the tensor and one picture of Pillow's.
 
 import contextlib
 import io
+import json
 import os
 import secrets
 import threading
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo, putchunk
 
 from .errors import InputError, StyleTransferError
 from .guided import rows, stretch
@@ -24,6 +26,7 @@ MAX_PIXELS = 200_000_000
 BITS = Option(8, "Bits a channel of the written file: 16, in PNG and TIFF, keep what later editing needs.",
               choices={8: "8 bits", 16: "16 bits"})
 SIZE = Option(None, "Long side of the result in pixels.", 16, 16384)
+STYLE_SIZE = Option(512, "Long side to which the styles are brought: more gives larger strokes.", 16, 4096)
 # Image.open tries nothing else, so that no exotic decoder (EPS runs Ghostscript) ever sees a stranger's file.
 # (MPO, what phones write, opens as JPEG.)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -32,7 +35,12 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".t
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
 WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 WITH_16_BITS = {"PNG": ".png", "TIFF": ".tiff"}
+WITH_SETTINGS = ("PNG", "JPEG", "WEBP")
+SETTINGS = "style-transfer"  # keyword of a PNG's text, which is JSON
+MOST_SETTINGS = 16384  # characters
 EXIF_ORIENTATION = 0x0112
+EXIF_IFD, EXIF_COMMENT, EXIF_ASCII = 0x8769, 0x9286, b"ASCII\0\0\0"
+PNG_HEADER = 33  # bytes: signature and first chunk, after which others may stand
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 STORED = {  # EXIF's orientation: the rows as the file has them, as a view of the upright picture [C, H, W]
     2: lambda x: x[:, :, ::-1],
@@ -70,6 +78,13 @@ def read(source, size=None, limit=None):
 def _read(source, size, limit, over_white):
     if isinstance(source, Image.Image):
         return _decode(source, size, "The picture", limit, over_white)
+    image, name = _open(source)
+    with image:
+        return _decode(image, size, name, limit, over_white, draft=True)
+
+
+def _open(source):
+    """(PIL image of which the header is read, what to call it) of a path, bytes or a binary file object."""
     name = "The picture"
     if isinstance(source, (bytes, bytearray, memoryview)):
         source = io.BytesIO(source)
@@ -81,7 +96,7 @@ def _read(source, size, limit, over_white):
         raise InputError("No picture was given: choose a file.")
     try:
         with _without_pillows_limit():
-            image = Image.open(source, formats=FORMATS)
+            return Image.open(source, formats=FORMATS), name
     except FileNotFoundError:
         raise InputError(f"There is no file '{source}': check its name and folder.") from None
     except Exception as error:  # decoders meet broken headers with errors of any class
@@ -89,8 +104,6 @@ def _read(source, size, limit, over_white):
             raise InputError(f"'{source}' cannot be opened ({error.strerror}): check the file's permissions.") from None
         raise InputError(f"{name} is empty, damaged or no picture of a known format: use a JPEG, PNG, WebP, GIF, TIFF "
                          "or BMP file that opens in an image viewer.") from error
-    with image:
-        return _decode(image, size, name, limit, over_white, draft=True)
 
 
 @contextlib.contextmanager
@@ -190,12 +203,61 @@ def _encode_16_bits(tensor, alpha, kind):
     return data
 
 
-def save(tensor, path, quality=95, alpha=None, bits=8):
+def settings(source):
+    """The settings that `save` wrote into a PNG, JPEG or WebP file: a dictionary as JSON has it, None where there are none.
+
+    source: path, bytes or binary file object, of which no pixel is decoded. Whoever made the file chose what is in it: nothing
+    but the size is checked here, all else by style_transfer.settings.check.
+    Raises InputError where the file is no picture, or its settings are damaged or too long.
+    """
+    image, name = _open(source)
+    with image:
+        try:
+            text = image.info.get(SETTINGS) if image.format == "PNG" else _comment(image)
+            if not text:
+                return None
+            found = json.loads(text) if len(text) <= MOST_SETTINGS else None
+        except Exception:  # broken metadata fails in many ways
+            found = None
+    if not isinstance(found, dict):
+        raise InputError(f"The settings in {name} are damaged or too long: use the picture as the method that painted it wrote "
+                         "it.")
+    return found
+
+
+def _comment(image):
+    """The text of an image's EXIF comment where it is one of `save`, or None."""
+    comment = image.getexif().get_ifd(EXIF_IFD).get(EXIF_COMMENT)
+    mark = EXIF_ASCII + SETTINGS.encode() + b" "
+    return comment[len(mark):] if isinstance(comment, bytes) and comment.startswith(mark) else None
+
+
+def _carrier(kind, found):
+    """Settings as the argument of Pillow's `save` that writes them; none for formats that hold none."""
+    if found is None or kind not in WITH_SETTINGS:
+        return {}
+    try:
+        text = json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError):
+        text = None
+    if not isinstance(found, dict) or text is None or len(text) > MOST_SETTINGS:
+        raise InputError(f"The settings must be a dictionary that JSON holds in {MOST_SETTINGS:,} characters.")
+    if kind == "PNG":
+        info = PngInfo()
+        info.add_itxt(SETTINGS, text)
+        return {"pnginfo": info}
+    exif = Image.Exif()
+    exif.get_ifd(EXIF_IFD)[EXIF_COMMENT] = EXIF_ASCII + f"{SETTINGS} {text}".encode()
+    return {"exif": exif}
+
+
+def save(tensor, path, quality=95, alpha=None, bits=8, settings=None):
     """Write one picture ([1, 3, H, W] or [3, H, W] in [0, 1]) in the format of the suffix, whole or not at all.
 
     quality: 1 to 100, for JPEG and WebP. alpha: the transparency that `read` gave, [1, 1, h, w] of any size, None = opaque;
-    JPEG and BMP show the picture over white. bits: 8, or 16 for PNG and TIFF. Raises what output_format and to_pil raise, and
-    StyleTransferError where the file cannot be written.
+    JPEG and BMP show the picture over white. bits: 8, or 16 for PNG and TIFF. settings: a dictionary for the function of that
+    name, written into PNG, JPEG and WebP; others hold none. Raises what output_format and to_pil raise, InputError for settings
+    that are none, and StyleTransferError where the file cannot be written.
     """
     kind, quality = output_format(path, bits), Option(95, "", 1, 100).check("quality", quality)
     path, tensor = Path(path), _planes(tensor)
@@ -208,14 +270,19 @@ def save(tensor, path, quality=95, alpha=None, bits=8):
         alpha = resize(alpha.detach().float(), tensor.shape[1:])[0].to(tensor.device)
     options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality},
                "PNG": {"compress_type": Image.RLE}}.get(kind, {})  # a third of the time, and paintings are no larger by it
+    carrier = _carrier(kind, settings)
     picture = _to_8_bits(tensor, alpha, kind not in WITH_ALPHA) if bits == 8 else None
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(part, "x+b") as file:
             if picture:
-                picture.save(file, kind, **options)
+                picture.save(file, kind, **options, **carrier)
             else:
-                file.write(_encode_16_bits(tensor, alpha, kind))
+                data = _encode_16_bits(tensor, alpha, kind)
+                file.write(data[:PNG_HEADER])
+                for name, text, *_ in carrier["pnginfo"].chunks if carrier else ():
+                    putchunk(file, name, text)
+                file.write(data[PNG_HEADER:])
         os.replace(part, path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
