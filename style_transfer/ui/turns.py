@@ -74,6 +74,23 @@ def iterate(function, *arguments, **options):
             yield step
 
 
+def bar(share, text):
+    """A status line as HTML: a progress bar (share: 0 to 1) and a text."""
+    return f'<progress aria-label="Progress" value="{share:.3f}"></progress>{text}'
+
+
+def waiting(jobs, seconds):
+    """What those who wait for so many pictures are told; seconds: until it is their turn, None where nobody knows."""
+    how_long = "" if seconds is None else f", about {duration(max(seconds, 1))}"
+    return f"Waiting: {'one picture is' if jobs == 1 else f'{jobs} pictures are'} painted before this one{how_long}"
+
+
+def duration(seconds):
+    """Seconds as people say them."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
 class Place:
     """A long job's place in the line, to be taken by `with`; work: how much it is, in a unit that all jobs share."""
 
