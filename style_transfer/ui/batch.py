@@ -19,7 +19,7 @@ SHOWN = 512  # pixels of the long side in the gallery; the archive holds the ful
 def named(path, taken):
     """A file name for the painting of an upload: safe everywhere, a PNG's, and none of those taken, in lower case as well."""
     stem = re.sub(r"[^\w .()+-]+", "_", Path(path).stem).strip(" .")[:80] or "photograph"
-    names = (f"{stem}{f' ({number})' if number else ''}.png" for number in range(len(taken) + 1))
+    names = (f"{stem}{f' ({number})' if number > 1 else ''}.png" for number in range(1, len(taken) + 2))
     return next(name for name in names if name.lower() not in taken)
 
 
@@ -86,7 +86,8 @@ def build(run, inputs):
             begin = gr.Button("Paint all of them", scale=3, min_width=140)
             end = gr.Button("Stop", interactive=False, min_width=80)
         status = gr.HTML(elem_classes="status", label="Status", padding=False)
-        gallery = gr.Gallery(label="Painted", columns=3, height="auto", format="jpeg", visible=False, buttons=["fullscreen"])
+        gallery = gr.Gallery(label="Painted", columns=3, height="auto", format="jpeg", visible=False, buttons=[],
+                             elem_classes="painted")
         download = gr.DownloadButton("Download all as a ZIP file", visible=False)
     stop = ending.Stop()
     job = begin.click(runner(run, stop), [files, *inputs[1:]], [gallery, status, download, end], show_progress="hidden",

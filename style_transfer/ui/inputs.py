@@ -4,6 +4,7 @@ import inspect
 import math
 import os
 import stat
+import types
 from urllib.parse import unquote
 
 import gradio as gr
@@ -19,24 +20,26 @@ class Picture(gr.Image):
     """A picture's file as it was uploaded, unopened: `images.load` decodes it, and says what is wrong with it."""
 
     is_template = True
+    FILES = "A picture's file: JPEG, PNG, WebP, GIF, TIFF or BMP"
 
     def preprocess(self, payload):
         return payload and payload.path
 
     def api_info(self):
-        return FILE | {"additional_description": "A picture's file: JPEG, PNG, WebP, GIF, TIFF or BMP."}
+        return FILE
 
 
 class Film(gr.Video):
     """A film's file as it was uploaded, unopened: `video.header` reads it, and says what is wrong with it."""
 
     is_template = True
+    FILES = "A film's file: MP4, MOV, MKV, WebM or AVI"
 
     def preprocess(self, payload):
         return payload and payload.path
 
     def api_info(self):
-        return FILE | {"additional_description": "A film's file: MP4, MOV, MKV, WebM or AVI."}
+        return FILE
 
 
 def _uploaded(file, folder):
@@ -100,8 +103,7 @@ class Blocks(gr.Blocks):
     """Blocks whose endpoints, public or private, take only what their components are for."""
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
-        if len(inputs) < len(block_fn.inputs):
-            raise gr.Error(f"This needs {len(block_fn.inputs)} inputs, not {len(inputs)}.", print_exception=False)
+        inputs = [*inputs, *[None] * (len(block_fn.inputs) - len(inputs))]  # what is left out at the end has its default
         inputs = [None if block.stateful else _judge(state[block._id] if state and block._id in state else block, value)
                   for block, value in zip(block_fn.inputs, inputs)]
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
@@ -115,20 +117,35 @@ class Blocks(gr.Blocks):
         return info
 
 
+def _meaning(block):
+    """What an input is for and which values it takes, for programs and who writes them."""
+    text, values = getattr(block, "info", None) or getattr(block, "FILES", ""), ""
+    if isinstance(block, (gr.Slider, gr.Number)):
+        values = f"From {block.minimum:.12g} to {block.maximum:.12g}"
+    elif isinstance(block, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
+        values = "; ".join(str(name) if name == text else f"{name}: {text}" for text, name in block.choices)
+    return " ".join(part.rstrip(".:") + "." for part in (block.label, text, values) if part)
+
+
 def _describe(parameter, block, function):
     """Say in a parameter of the API's description what it means, which values it takes, and which it has when left out."""
-    meaning = getattr(block, "info", None) or parameter["type"].get("additional_description") or ""
-    values, kind = "", parameter["type"]
+    kind, text = parameter["type"], _meaning(block)
     if isinstance(block, (Picture, Film)):
         default = inspect.signature(function).parameters[parameter["parameter_name"]].default
         parameter |= {"parameter_has_default": default is None, "parameter_default": None, "example_input": None}
     elif isinstance(block, (gr.Slider, gr.Number)):
         kind = kind | {"minimum": block.minimum, "maximum": block.maximum}
-        values = f"From {block.minimum:.12g} to {block.maximum:.12g}."
-    elif isinstance(block, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
-        values = f"{', '.join(name if name == text else f'{name}: {text}' for text, name in block.choices)}."
-        if isinstance(block, gr.CheckboxGroup) and all(isinstance(name, int) for _, name in block.choices):
-            kind = kind | {"items": kind["items"] | {"type": "integer"}}
-    text = " ".join(part.rstrip(".:") + "." for part in (parameter["label"], meaning, values) if part)
+    elif isinstance(block, gr.CheckboxGroup) and all(isinstance(name, int) for _, name in block.choices):
+        kind = kind | {"items": kind["items"] | {"type": "integer"}}
     parameter["type"] = kind | {"description": text}
     parameter["python_type"] = parameter["python_type"] | {"description": text}
+
+
+def documented(function, name, blocks):
+    """A function under the name of its endpoint, its docstring with what the blocks say: agents are shown both as a tool's."""
+    copy = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
+    copy.__annotations__, copy.__kwdefaults__ = function.__annotations__, function.__kwdefaults__
+    names = [p.name for p in inspect.signature(function).parameters.values()]
+    copy.__doc__ = "\n".join([inspect.getdoc(function), "", "Parameters:", *(f"    {name}: {_meaning(block)}" for name, block
+                                                                           in zip(names, blocks))])
+    return copy
