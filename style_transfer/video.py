@@ -50,6 +50,15 @@ OPTIONS = {
 }
 
 
+class Header(NamedTuple):
+    """What a film says of itself: its sides in pixels as they are stored, frames and seconds (None: it does not say)."""
+
+    width: int
+    height: int
+    frames: int | None
+    seconds: float | None
+
+
 class Step(NamedTuple):
     """A frame that is done: its number from 1 on, how many the film has (None: it does not say), the picture [1, 3, H, W]."""
 
@@ -208,8 +217,16 @@ class Steady:
 
 # Files ----------------------------------------------------------------------------------------------------------------
 
-def _open(source):
-    """(container, stream) of a film. Raises InputError, one sentence."""
+def header(source):
+    """The `Header` of a film's file, of which no picture is decoded. Raises InputError, one sentence, as `stylize` does."""
+    film, stream = _open(source)
+    with film:
+        seconds = _seconds(film, stream)
+        return Header(stream.width, stream.height, _count(film, stream), None if seconds is None else float(seconds))
+
+
+def _open(source, limit=images.MAX_PIXELS):
+    """(container, stream) of a film whose frames have at most so many pixels. Raises InputError, one sentence."""
     if not os.path.exists(source):
         raise InputError(f"There is no film {source}: check its name and folder.")
     if not os.path.isfile(source):
@@ -228,6 +245,7 @@ def _open(source):
     if stream.codec_context is None:
         container.close()
         raise InputError(f"The pictures of {Path(source).name} are coded in a way that is not known here: convert it to H.264.")
+    stream.codec_context.options = {"max_pixels": str(limit)}  # they may grow in the middle of a film
     return container, stream
 
 
@@ -339,12 +357,13 @@ class _Writer:
 
 
 def stylize(source, output, paint, *, size=None, flow=True, smooth=OPTIONS["smooth"].default,
-            quality=OPTIONS["quality"].default):
+            quality=OPTIONS["quality"].default, limit=images.MAX_PIXELS):
     """Paint a film; a generator of a `Step` for each frame that is done, which can be closed at any of them.
 
     source: a file that FFmpeg reads; output: the MP4 to be written, H.264 with the film's times and sound. paint: what
     `painter` gave, or any paint(picture, smooth) -> picture. size: long side in pixels, None = the film's. flow: whether the
     result is steadied along the optical flow, to the degree of smooth, as `Steady` says. quality: H.264's, 0 (best) to 40.
+    limit: the most pixels that a frame of the source may have; larger ones count as broken.
     The output appears, playable, when the generator ends, is closed, or an exception ends it after the first frame.
     A frame that cannot be decoded is told in a Step's message, and the one before stays in its place.
     Raises InputError for wrong arguments and files, StyleTransferError where the output cannot be written, and what paint
@@ -352,7 +371,7 @@ def stylize(source, output, paint, *, size=None, flow=True, smooth=OPTIONS["smoo
     """
     check(OPTIONS, size=size, smooth=smooth, quality=quality)
     output, steady = check_output(output, [source]), Steady(paint, flow, smooth)
-    film, stream = _open(source)
+    film, stream = _open(source, limit)
     with film:
         try:
             writer = _Writer(output, film, stream, quality)
@@ -412,10 +431,16 @@ def _frames(film, stream, writer, steady, size):
         torch.set_num_threads(cores)  # it is the next new thread's, too
 
 
+def _seconds(film, stream):
+    """How long a film says that it is, or None."""
+    if stream.duration:
+        return stream.duration * stream.time_base
+    return film.duration / Fraction(av.time_base) if film.duration else None
+
+
 def _count(film, stream):
     """How many frames a film says that it has, or None."""
-    seconds = stream.duration and stream.duration * stream.time_base or (film.duration or 0) / Fraction(av.time_base)
-    return stream.frames or round(seconds * (stream.average_rate or 0)) or None
+    return stream.frames or round((_seconds(film, stream) or 0) * (stream.average_rate or 0)) or None
 
 
 def _decoded(film, stream, writer, size):

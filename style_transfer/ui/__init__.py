@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, common, fixed, gatys, opening
+from . import arbitrary, common, fixed, gatys, opening, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys)  # modules with TITLE, ABOUT, available() and build(page)
+TABS = (arbitrary, fixed, gatys, video)  # modules with TITLE, ABOUT, available() and build(page)
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -19,7 +19,7 @@ LAUNCH = dict(
     theme=THEME,
     css_paths=Path(__file__).with_name("page.css"),
     js=Path(__file__).with_name("page.js").read_text(),
-    max_file_size="20mb",
+    max_file_size="100mb",  # films; pictures have limits of their own
     run_history=False,  # it would leave people's pictures in the browsers of shared machines
     footer_links=["api", "settings"],
 )

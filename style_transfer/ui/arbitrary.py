@@ -8,7 +8,7 @@ import gradio as gr
 from .. import images, weights
 from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, grid, stylize
 from ..errors import InputError
-from . import common, result, styles, turns
+from . import batch, common, result, styles, turns
 
 TITLE = "Arbitrary style"
 ABOUT = "Any painting or pattern, at once. AdaIN is the fastest, WCT gives stronger textures."
@@ -89,7 +89,9 @@ def build(page):
                 table = gr.Image(label="5 x 5 blends", type="filepath", format="png", interactive=False, buttons=["fullscreen"])
                 download = gr.DownloadButton("Download the table", visible=False)
 
-    inputs = [page.content, style, *pictures, *shares, method, alpha, *look, levels, decoder, works, mask, soft_edges]
+            inputs = [page.content, style, *pictures, *shares, method, alpha, *look, levels, decoder, works, mask, soft_edges]
+            batch.build(run, inputs)
+
     # asked when somebody opens the page: the app starts without the network, however slow that is
     gr.on(None, _decoders, None, decoder, **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, shown, stop, api_name="arbitrary", **turns.FAST)]

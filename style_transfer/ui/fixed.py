@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import checkpoints, hub, images, networks, weights
 from ..fixed import OPTIONS, mix, outputs, stylize
-from . import common, opening, result, styles, turns
+from . import batch, common, opening, result, styles, turns
 
 TITLE = "Fixed styles"
 ABOUT = "Paintings that have a network of their own: the fastest, and each stroke in its place."
@@ -119,8 +119,9 @@ def build(page):
         with gr.Column(elem_classes="more"):
             mask, soft_edges = styles.where(several=False)
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
+            inputs = [page.content, style, strength, *look, mask, soft_edges]
+            batch.build(run, inputs)
 
-    inputs = [page.content, style, strength, *look, mask, soft_edges]
     if hub.repositories():  # asked when somebody opens the page: the app starts without the network
         gr.on(None, _catalog, None, [gallery, style, shown], **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, results, stop, [stages], api_name="fixed", **turns.FAST)]

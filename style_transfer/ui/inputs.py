@@ -1,50 +1,76 @@
 """What a call may bring: every value is judged here, once for all endpoints, before Gradio does anything with it."""
 
+import inspect
 import math
 import os
 import stat
+import types
+from urllib.parse import unquote
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-NO_UPLOAD = "A picture here must be a file that was uploaded: choose or upload it again."
+ADDRESS = "/gradio_api/file="  # where Gradio shows what was uploaded
+# by which clients and agents know that a file is to be given
+FILE = {"type": "object", "title": "FileData", "properties": {
+    "path": {"type": "string"}, "meta": {"type": "object", "properties": {"_type": {"const": "gradio.FileData"}}}}}
+NO_UPLOAD = "A file here must be one that was uploaded: choose or upload it again."
 
 
 class Picture(gr.Image):
     """A picture's file as it was uploaded, unopened: `images.load` decodes it, and says what is wrong with it."""
 
     is_template = True
+    FILES = "A picture's file: JPEG, PNG, WebP, GIF, TIFF or BMP"
 
     def preprocess(self, payload):
         return payload and payload.path
 
     def api_info(self):
-        return {"type": "object", "properties": {"path": {"type": "string"}, "meta": {"type": "object"}},
-                "additional_description": "A picture's file, uploaded before: JPEG, PNG, WebP, GIF, TIFF or BMP."}
+        return FILE
+
+
+class Film(gr.Video):
+    """A film's file as it was uploaded, unopened: `video.header` reads it, and says what is wrong with it."""
+
+    is_template = True
+    FILES = "A film's file: MP4, MOV, MKV, WebM or AVI"
+
+    def preprocess(self, payload):
+        return payload and payload.path
+
+    def api_info(self):
+        return FILE
 
 
 def uploaded(file, folder=None):
     """A file dictionary that names a regular file of the upload folder, and nothing else that came with it.
 
+    By its path, or by its address, of which the host does not matter: nothing is ever fetched.
     Anything else gets one and the same sentence, and nothing outside of the folder is so much as looked at: neither the
     answer nor its time may tell what there is on the server.
     """
     try:
-        folder, path = os.path.realpath(folder or get_upload_folder()), os.path.abspath(file["path"])
+        name = file["path"]
+        if name.startswith(("http://", "https://")):
+            name = unquote(name.partition(ADDRESS)[2])
+        folder, path = os.path.realpath(folder or get_upload_folder()), os.path.abspath(name)
         if path.startswith(folder + os.sep):
             path = os.path.realpath(path, strict=True)
             if path.startswith(folder + os.sep) and stat.S_ISREG(os.stat(path).st_mode):
                 return {"path": path, "meta": {"_type": "gradio.FileData"}}
-    except (TypeError, KeyError, ValueError, OSError):
+    except (TypeError, KeyError, ValueError, OSError, AttributeError):
         pass
     raise gr.Error(NO_UPLOAD, print_exception=False)
 
 
 def _judge(block, value):
     """A value for a component: as it is, or the component's own where nothing was given. Raises gr.Error, one sentence."""
+    if value is None and isinstance(block, (Picture, Film)):
+        return None  # what stands there when the page opens is no default: who takes it away wants none
     if value is None and not isinstance(block, gr.Dataset):
-        return None if isinstance(block, Picture) else block.value  # a visitor has taken away what the page opened with
-    if isinstance(block, Picture):
+        return block.value
+    if isinstance(block, (Picture, Film)):
         return uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, gr.File):
         if not isinstance(value, list):
@@ -87,8 +113,40 @@ class Blocks(gr.Blocks):
         info = super().get_api_info(*arguments, **options)
         for fn in self.fns.values():
             endpoint = info["named_endpoints"].get(f"/{fn.api_name}", {"parameters": []})
-            for parameter, block in zip(endpoint["parameters"], fn.inputs):
-                text = getattr(block, "info", None) or parameter["python_type"]["description"]
-                text = f"{parameter['label']}: {text}" if text else parameter["label"]
-                parameter["python_type"] = parameter["python_type"] | {"description": text}
+            for parameter, block in zip(endpoint["parameters"], (block for block in fn.inputs if not block.skip_api)):
+                _describe(parameter, block, fn.fn)
         return info
+
+
+def _meaning(block):
+    """What an input is for and which values it takes, for programs and who writes them."""
+    text, values = getattr(block, "info", None) or getattr(block, "FILES", ""), ""
+    if isinstance(block, (gr.Slider, gr.Number)):
+        values = f"From {block.minimum:.12g} to {block.maximum:.12g}"
+    elif isinstance(block, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
+        values = "; ".join(str(name) if name == text else f"{name}: {text}" for text, name in block.choices)
+    return " ".join(part.rstrip(".:") + "." for part in (block.label, text, values) if part)
+
+
+def _describe(parameter, block, function):
+    """Say in a parameter of the API's description what it means, which values it takes, and which it has when left out."""
+    kind, text = parameter["type"], _meaning(block)
+    if isinstance(block, (Picture, Film)):
+        default = inspect.signature(function).parameters[parameter["parameter_name"]].default
+        parameter |= {"parameter_has_default": default is None, "parameter_default": None, "example_input": None}
+    elif isinstance(block, (gr.Slider, gr.Number)):
+        kind = kind | {"minimum": block.minimum, "maximum": block.maximum}
+    elif isinstance(block, gr.CheckboxGroup) and all(isinstance(name, int) for _, name in block.choices):
+        kind = kind | {"items": kind["items"] | {"type": "integer"}}
+    parameter["type"] = kind | {"description": text}
+    parameter["python_type"] = parameter["python_type"] | {"description": text}
+
+
+def documented(function, name, blocks):
+    """A function under the name of its endpoint, its docstring with what the blocks say: agents are shown both as a tool's."""
+    copy = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
+    copy.__annotations__, copy.__kwdefaults__ = function.__annotations__, function.__kwdefaults__
+    names = [p.name for p in inspect.signature(function).parameters.values()]
+    copy.__doc__ = "\n".join([inspect.getdoc(function), "", "Parameters:", *(f"    {name}: {_meaning(block)}" for name, block
+                                                                           in zip(names, blocks))])
+    return copy

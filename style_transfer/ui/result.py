@@ -7,6 +7,7 @@ import gradio as gr
 
 from .. import images
 from . import common
+from .inputs import documented
 
 SHOWN = 2048  # pixels of the long side, above which the page shows less than the download holds
 
@@ -47,6 +48,7 @@ def status(title, image, seconds):
 def bind(begin, run, inputs, result, stop, more=(), api_name=None, **options):
     """Let a button run a generator into a result, and another one stop it; more: outputs beyond those of `build`, `stop`."""
     outputs = [*result, stop, *more]
+    run = documented(run, api_name, inputs) if api_name else run
     job = begin(run, inputs, outputs, show_progress="minimal", show_progress_on=result[1],
                 **(dict(api_name=api_name) if api_name else common.PRIVATE), **options)
     job.failure(lambda: gr.Button(interactive=False), None, stop, **common.QUIET)

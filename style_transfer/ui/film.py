@@ -1,0 +1,215 @@
+"""Films: painted frame by frame, to be watched and stopped; what there is then is a film that plays."""
+
+import contextlib
+import html
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+
+from .. import checkpoints, images, networks, video, weights
+from ..errors import InputError, StyleTransferError
+from . import common, ending, fixed, result, styles, turns
+from .inputs import Film
+
+SIZE, MAX_SIZE = 640, 1280
+STYLE_SIZE = 768
+STRENGTHS = {"fixed": 1.0, "adain": 1.0, "wct": 0.6}
+TITLES = {"fixed": "A network of its own, one for each style", "adain": "Any painting (AdaIN)",
+          "wct": "Any painting, stronger and slower (WCT)"}
+METHOD = video.OPTIONS["method"]._replace(default="fixed", help="", choices=TITLES)
+PREVIEW_SECONDS = 0.8
+VARIABLE = "STYLE_TRANSFER_FILM_SECONDS"
+SECONDS, FRAMES_A_SECOND = 20, 60  # the longest film
+LEEWAY = 0.5  # s: few films end on the second
+MAX_PIXELS = 9_000_000  # of a frame as it is uploaded: 4K
+MAX_BYTES = 100_000_000
+EMPTY = "The painted film appears here, frame by frame. Stop keeps what is done."
+
+
+class Limits(NamedTuple):
+    """The longest film."""
+
+    seconds: float
+    frames: int
+
+
+def limits():
+    """The `Limits`, which who runs the app may widen. Raises InputError for what is no number of seconds."""
+    given = os.environ.get(VARIABLE) or SECONDS
+    try:
+        seconds = float(given)
+        return Limits(seconds, round((seconds + LEEWAY) * FRAMES_A_SECOND))
+    except (ValueError, OverflowError):
+        raise InputError(f"{VARIABLE} must be a number of seconds, not {given!r:.60}.") from None
+
+
+def header(path):
+    """The `video.Header` of an upload. Raises InputError, one sentence, for what is no film or too much."""
+    if not path:
+        raise InputError("There is no film yet: choose the one to be painted.")
+    longest, found = limits(), video.header(path)
+    if os.path.getsize(path) > MAX_BYTES:
+        raise InputError(f"The film has {os.path.getsize(path) / 1e6:.0f} MB, and {MAX_BYTES / 1e6:.0f} MB are the most here: "
+                         "cut it, or make it smaller.")
+    if found.width * found.height > MAX_PIXELS:
+        raise InputError(f"Frames of {found.width} × {found.height} pixels are too large here: make the film smaller, to 4K "
+                         "at most.")
+    if (found.seconds or 0) > longest.seconds + LEEWAY:
+        raise InputError(f"The film lasts {found.seconds:.0f} s, and {longest.seconds:.0f} s are the most here: cut it.")
+    if (found.frames or 0) > longest.frames:
+        raise InputError(f"The film has {found.frames} frames, and {longest.frames} are the most here: cut it, or give it "
+                         "fewer frames a second.")
+    return found
+
+
+def frames(film, output, method, styles, strength, size, smooth, asked, **look):
+    """The steps of `video.stylize`, until there is a file `asked`, or the film is longer than it says and than `limits`."""
+    paint = video.painter(method, styles, strength, **look)
+    with contextlib.closing(video.stylize(film, output, paint, size=size, smooth=smooth, limit=MAX_PIXELS)) as steps:
+        for step in steps:
+            yield step
+            if asked.exists() or step.frame >= limits().frames:
+                return
+
+
+def told(status=None, frame=None, stop=None):
+    """What a job yields while it works, for [film, frame, status, download, stop]."""
+    return (gr.skip() if frame is None else gr.Video(visible=False),
+            gr.skip() if frame is None else gr.Image(frame, visible=True),
+            gr.skip() if status is None else status,
+            gr.skip() if frame is None else gr.DownloadButton(visible=False),
+            gr.skip() if stop is None else gr.Button(interactive=stop))
+
+
+def done(path, status):
+    """What a job yields at its end."""
+    return (gr.Video(str(path), visible=True), gr.Image(None, visible=False), status,
+            gr.DownloadButton(value=str(path), visible=True), gr.Button(interactive=False))
+
+
+def _status(step, place, asked):
+    """A bar and a sentence."""
+    total = max(step.frames or 0, step.frame)
+    if asked.exists():
+        return turns.bar(step.frame / total, "Stopping after this frame")
+    left = "" if place.left is None else f", about {turns.duration(place.left)} left"
+    of = f" of {total}" if step.frames else ""
+    return turns.bar(step.frame / total, f"Frame {step.frame}{of}, {turns.duration(place.elapsed)} elapsed{left}")
+
+
+def _summary(title, step, seconds, whole):
+    """What was painted, whether it is all of the film, how fast."""
+    height, width = step.image.shape[2:]
+    part = "" if whole else f"The film up to frame {step.frame}: "
+    return html.escape(f"{part}{title}, {step.frame} frames, {width} × {height} pixels, {turns.duration(seconds)}")
+
+
+def _styles(method, style, painting):
+    """(styles for `video.painter`, what they are called)."""
+    if method == "fixed":
+        path = weights.named(style, *networks.FIXED)
+        return [path], checkpoints.describe(path).get("title") or path.stem
+    if not painting:
+        raise InputError("There is no style picture yet: choose a painting or a pattern.")
+    return [common.load_once(painting, STYLE_SIZE)], "AdaIN" if method == "adain" else "WCT"
+
+
+STOP = ending.Stop()
+
+
+def run(film, style=None, painting=None, method="fixed", strength=1.0, size=SIZE, smooth=video.OPTIONS["smooth"].default,
+        preserve_color="off", stroke=1.0, request: gr.Request = None):
+    """Paint a short film, steadily and with its sound: in a style that has a network of its own, or like any painting.
+
+    Streams previews of frames; the last one is the film. Returns the film as an MP4 file first.
+    """
+    with common.as_gradio_errors(), common.job_folder() as folder, STOP.heard(request, folder) as asked:
+        found = header(film)
+        styles, title = _styles(method, style, painting)
+        size = min(size, max(found.width, found.height))
+        output, step, shown = Path(folder, f"{Path(film).stem[:80]}-painted.mp4"), None, 0.0
+        with turns.Place((found.frames or limits().frames) * size ** 2 * found.height / found.width) as place:
+            yield told("", stop=True)
+            while (before := place.ahead())[0] and not asked.exists():
+                yield told(turns.waiting(*before))
+                time.sleep(PREVIEW_SECONDS)
+            start = time.perf_counter()
+            for now in turns.iterate(frames, film, output, method, styles, strength, size, smooth, asked,
+                                     preserve_color=preserve_color, stroke=stroke):
+                if now is None:
+                    yield told()
+                    continue
+                first, step, place.elapsed = step is None, now, time.perf_counter() - start
+                common.warn([step.message] if step.message else [])
+                if first:  # which loads things and says nothing of others
+                    begun = place.elapsed
+                elif step.frames:
+                    pace = (place.elapsed - begun) / (step.frame - 1)
+                    place.left = max(step.frames - step.frame, 0) * pace
+                if time.perf_counter() - shown > PREVIEW_SECONDS:
+                    picture, shown = Path(folder, f"frame-{step.frame:05d}.jpg"), time.perf_counter()
+                    images.save(step.image, picture)
+                    yield told(_status(step, place, asked), str(picture))
+        if step is None:
+            raise StyleTransferError("Stopped before the first frame was painted: begin again for a film.")
+        whole = not asked.exists() and step.frame < limits().frames
+        yield done(output, _summary(title, step, place.elapsed, whole))
+
+
+def look_at(film):
+    """What has been uploaded, in a few words."""
+    if not film:
+        return EMPTY
+    with common.as_gradio_errors():
+        found = header(film)
+    long = f"{found.seconds:.1f} s, " if found.seconds else ""
+    return f"Ready: {long}{f'{found.frames} frames of ' if found.frames else ''}{found.width} × {found.height} pixels"
+
+
+def offer(method):
+    """What there is to choose for a method: (fixed styles, pictures, strength)."""
+    return gr.Column(visible=method == "fixed"), gr.Column(visible=method != "fixed"), STRENGTHS[method]
+
+
+def build(page):
+    """The components and events of a section for films."""
+    tiles, choices, labels = fixed._gallery(fixed._sorted(weights.installed(*networks.FIXED)[0]))
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="pick"):
+            film = Film(label=f"Film, {limits().seconds:.0f} s at most", sources=["upload"], height=240, elem_classes="film")
+            method = common.choice(METHOD, "Painted by", gr.Dropdown)
+            with gr.Column() as of_networks:
+                gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
+                shown = gr.State(labels)
+                style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True)
+            with gr.Column(visible=False) as of_pictures:
+                pictures, samples, painting = styles.pick(page.opening.style)
+                painting.render()
+            strength = common.slider(video.OPTIONS["strength"], "Strength", info=None)
+            begin, stop = common.buttons("Paint the film")
+        with gr.Column(elem_classes="result"):
+            status = gr.HTML(EMPTY, elem_classes="status", label="Status", padding=False)
+            frame = gr.Image(label="The frame that was painted last", type="filepath", format="jpeg", interactive=False,
+                             visible=False, buttons=["fullscreen"])
+            painted = gr.Video(label="The painted film", visible=False, interactive=False, buttons=[], elem_classes="film")
+            download = gr.DownloadButton("Download MP4", visible=False)
+        with gr.Column(elem_classes="more"):
+            with gr.Accordion("Steadiness, colours, strokes and size", open=False):
+                with gr.Row():
+                    smooth = common.slider(video.OPTIONS["smooth"], "Steadiness")
+                    size = common.slider(video.OPTIONS["size"], "Size: long side, pixels", 128, MAX_SIZE, SIZE, 64,
+                                         info="A smaller film keeps its own; more pixels take longer, in proportion")
+                with gr.Row():
+                    preserve_color = common.choice(fixed.OPTIONS["preserve_color"], "Whose colours", gr.Dropdown)
+                    stroke = common.slider(fixed.OPTIONS["stroke"], "Size of the strokes")
+
+    gr.on([film.upload, film.clear], look_at, film, status, **common.QUIET)
+    method.input(offer, method, [of_networks, of_pictures, strength], **common.QUIET)
+    gallery.select(fixed.choose, shown, style, trigger_mode="multiple", **common.QUIET)
+    pictures.select(common.clicked(samples), None, painting, trigger_mode="multiple", **common.QUIET)
+    result.bind(begin.click, run, [film, style, painting, method, strength, size, smooth, preserve_color, stroke],
+                [painted, frame, status, download], stop, api_name="film", **turns.LONG)
+    STOP.bind(stop)
