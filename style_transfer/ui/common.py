@@ -27,6 +27,7 @@ class Page(NamedTuple):
     content: Picture  # the photograph
     first_style: str | None  # that of the picture which the page opens with
     first_result: tuple  # (files of its photograph and painting, status), or nothing
+    visit: gr.State  # a `models.Visit`: what the visitor has added
 
 
 def picture(label, height=240, **options):

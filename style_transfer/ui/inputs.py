@@ -6,7 +6,7 @@ import stat
 
 import gradio as gr
 
-NO_UPLOAD = "A picture here must be a file that was uploaded: choose or upload it again."
+NO_UPLOAD = "What is given here must be a file that was uploaded: choose or upload it again."
 
 
 class Picture(gr.Image):
@@ -44,6 +44,8 @@ def _judge(block, value):
     if value is None and not isinstance(block, gr.Dataset):
         return block.value
     if isinstance(block, Picture):
+        return _uploaded(value, block.GRADIO_CACHE)
+    if isinstance(block, gr.File) and block.file_count == "single":
         return _uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, gr.File):
         if not isinstance(value, list):
