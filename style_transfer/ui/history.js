@@ -61,7 +61,9 @@ const make = (tag, properties = {}, ...children) => {
   made.append(...children);
   return made;
 };
-const caption = (item) => `${item.number}. ${item.tab}, ${item.time}`;
+// "The Scream, 768 × 576 pixels, 0.5 s" names the picture; "Done: ..." and "Stopped: ..." do not
+const caption = ({ number, tab, status, time }) =>
+  `${number}. ${/^[^:,]+,/.test(status) ? status.split(",")[0] : tab}, ${time}`;
 const draw = () => {
   find(".history").hidden = !made.length;
   find(".history ol").replaceChildren(...made.map((item) => make("li", {},
@@ -70,7 +72,7 @@ const draw = () => {
 };
 
 const figure = (item) => make("figure", {}, make("img", { src: item.address, alt: caption(item) }),
-  make("figcaption", {}, make("strong", { textContent: caption(item) }), ` ${item.status}`));
+  make("figcaption", {}, make("strong", { textContent: `${item.number}. ${item.tab}, ${item.time}` }), ` ${item.status}`));
 const compare = () => {
   const other = made.find((item) => String(item.number) === find("dialog select").value);
   find("dialog").classList.toggle("two", Boolean(other));

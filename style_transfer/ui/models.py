@@ -125,7 +125,7 @@ def _row(number, entry, place, header, tile=None):
     e = html.escape
     title, kind = e(_text(entry.title, 80)), e(_text(KINDS.get(entry.family, entry.family), 40))
     cells = [(kind, kind), (e(place), e(place)), (e(_text(entry.license or "not said", 40)),) * 2,
-             (f"{entry.size / 1e6:.2f}", str(entry.size))]
+             (f"{entry.size / 1e6:.2g}", str(entry.size))]
     picture = _thumbnail(str(tile), checkpoints.stamp(tile)) if tile else ""
     picture = f'<img src="{picture}" alt="{title}" width="120">' if picture else ""
     facts = "".join(f"<div><dt>{e(term)}</dt><dd>{e(_text(text))}</dd></div>"
@@ -272,7 +272,7 @@ def add(path, visit):
 def build(page):
     """The tab's components and events."""
     listed = gr.HTML(table(weights.installed()[0], Visit()), js_on_load=SCRIPT, label="Models", padding=False,
-                     elem_id="models")
+                     apply_default_css=False)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
             gr.Markdown("#### From the Hub")
@@ -284,7 +284,7 @@ def build(page):
             pulled = gr.HTML(elem_classes="status", label="Status", padding=False)
         with gr.Column(min_width=280):
             gr.Markdown("#### Your own")
-            upload = Weights(label=f"A fixed style that you trained: .safetensors, up to {OWN_BYTES / 1e6:.0f} MB", height=120)
+            upload = Weights(label=f"A fixed style that you trained: .safetensors, up to {OWN_BYTES / 1e6:.0f} MB", height=150)
             added = gr.HTML("It stays with you: for this visit, an hour at most, and seen by nobody else.",
                             elem_classes="status", label="Status", padding=False)
 
