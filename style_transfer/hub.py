@@ -7,6 +7,7 @@ whose weights are offered beside those of checkpoints/: "owner/name" or "owner/n
 import concurrent.futures
 import contextlib
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -25,6 +26,8 @@ from .errors import CheckpointError, HubError, InputError
 PATIENCE = 4.5  # seconds until a network that does not answer counts as dead
 SUFFIXES = {".safetensors", ".md", ".json", ".jpg", ".png"}  # what a folder of weights consists of
 COMMIT = re.compile(r"[0-9a-f]{40}")
+REPOSITORY = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
+REVISION = re.compile(r"\w[\w.-]*(/[\w.-]+)*", re.ASCII)  # as the cache has files by these names, none begins with a slash
 REFUSED = "log in with `hf auth login`, or set an HF_TOKEN that may do this"
 SENTENCES = (  # for the client's errors, the first that fits
     (errors.GatedRepoError, "{repo} is gated: accept its conditions at {hub}/{repo}, then " + REFUSED + "."),
@@ -55,7 +58,7 @@ class Repository(NamedTuple):
 def parse(text):
     """"owner/name" or "owner/name@revision" as a Repository. Raises InputError for anything else."""
     name, _, revision = str(text).strip().partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[\w./-]*", revision) or ".." in revision:
+    if not REPOSITORY.fullmatch(name) or revision and not REVISION.fullmatch(revision) or ".." in revision:
         raise InputError(f"{text!r} names no repository: write owner/name or owner/name@revision.")
     return Repository(name, revision or "main")
 
@@ -171,6 +174,15 @@ def index(repo):
         _forget(path)
         raise HubError(f"The {checkpoints.INDEX} of {repo} cannot be read: its owner should push it again, or a proxy has "
                        "answered in the Hub's place.") from None
+
+
+def files(repo, sha, limit):
+    """{name: bytes} of the files in a commit's uppermost folder, as the Hub says. Raises HubError; InputError for too many."""
+    with _sentences(repo):
+        found = _ask(lambda: list(itertools.islice(huggingface_hub.HfApi().list_repo_tree(repo, revision=sha), limit + 1)))
+    if len(found) > limit:
+        raise InputError(f"{repo} has more than {limit} files: it is no repository of weights for this program.")
+    return {item.path: item.size for item in found if hasattr(item, "size")}
 
 
 def _forget(path):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, common, fixed, gatys, opening, video
+from . import arbitrary, common, fixed, gatys, history, models, opening, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys, video)  # modules with TITLE, ABOUT, available() and build(page)
+TABS = (arbitrary, fixed, gatys, video, models)  # modules with TITLE, ABOUT, available() and build(page)
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -36,11 +36,12 @@ def build():
                 gallery = common.gallery([(e.tile, e.name) for e in samples], "Photographs to try",
                                          elem_classes=["styles", "samples"])
                 gallery.select(common.clicked(samples), None, content, trigger_mode="multiple", **common.QUIET)
-        page = common.Page(content, first)
+        page = common.Page(content, first, gr.State(models.Visit()))
         with gr.Tabs():
             for tab in TABS:
                 if tab.available():
                     with gr.Tab(tab.TITLE):
                         gr.Markdown(tab.ABOUT, elem_classes="about")
                         tab.build(page)
+        history.build()
     return blocks.queue(max_size=20, default_concurrency_limit=1, api_open=False)  # nobody skips the queue

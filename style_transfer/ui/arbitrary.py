@@ -55,11 +55,11 @@ def run_grid(content, style, style_2, style_3, style_4, method, alpha, works):
         yield str(path), gr.DownloadButton(value=str(path), visible=True), "All blends of four styles"
 
 
-def _decoders():
+def _decoders(_):
     """The list of AdaIN decoders, shown when there is a choice."""
     sources, problems = weights.catalog("adain")
     common.warn(problems)
-    return gr.Dropdown([(f"{s.entry.title} ({s.label})", s.label) for s in sources], value=SHIPPED, visible=len(sources) > 1)
+    return gr.Dropdown([(f"{s.entry.title} ({s.label})", s.label) for s in sources], visible=len(sources) > 1)
 
 
 def build(page):
@@ -92,8 +92,8 @@ def build(page):
             inputs = [page.content, style, *pictures, *shares, method, alpha, *look, levels, decoder, works, mask, soft_edges]
             batch.build(run, inputs)
 
-    # asked when somebody opens the page: the app starts without the network, however slow that is
-    gr.on(None, _decoders, None, decoder, **common.QUIET)
+    # asked when somebody opens the page or has added something: the app starts without the network, however slow that is
+    gr.on(None, _decoders, page.visit, decoder, **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, shown, stop, api_name="arbitrary", **turns.FAST)]
     chosen = gallery.select(styles.fill(found), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
                             **common.QUIET)

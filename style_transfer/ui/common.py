@@ -28,6 +28,7 @@ class Page(NamedTuple):
 
     content: Picture  # the photograph
     opening: tuple  # an `opening.Opening`
+    visit: gr.State  # a `models.Visit`: what the visitor has added
 
 
 def picture(label, height=240, **options):

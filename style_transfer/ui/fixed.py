@@ -9,7 +9,7 @@ import gradio as gr
 
 from .. import checkpoints, hub, images, networks, weights
 from ..fixed import OPTIONS, mix, outputs, stylize
-from . import batch, common, opening, result, styles, turns
+from . import batch, common, models, opening, result, styles, turns
 
 TITLE = "Fixed styles"
 ABOUT = "Paintings that have a network of their own: the fastest, and each stroke in its place."
@@ -43,11 +43,11 @@ def _stages(pictures, folder):
 
 
 def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
-        texture_strength=1.0, mask=None, soft_edges=0.01):
+        texture_strength=1.0, mask=None, soft_edges=0.01, visit=None):
     """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
-        photograph, network = common.photograph(content, size, own_size), weights.named(style, *networks.FIXED)
+        photograph, network = common.photograph(content, size, own_size), models.named(style, visit)
         image, pictures = yield from turns.compute(
             partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color,
             styles.masks(mask, 1, soft_edges), stroke, color_strength, texture_strength)
@@ -79,7 +79,7 @@ def run_if_ready(content, style, *options):
         yield from run(content, style, *options)
         return
     with common.as_gradio_errors():
-        title = html.escape(_title(weights.named(style, *networks.FIXED)))
+        title = html.escape(_title(models.named(style, options[-1])))
     gr.Info(f"{title} is chosen: now choose the photograph to be painted, or one of the examples.")
     yield *result.working(f"{title} is chosen: a photograph is missing")[:4], gr.Button(interactive=False), gr.skip()
 
@@ -92,12 +92,12 @@ def _gallery(sources):
             list(tiles))
 
 
-def _catalog():
-    """The gallery and the list of names, of what is here and in the repositories."""
+def _catalog(visit):
+    """The gallery and the list of names, of what is here, in the repositories and, in the list, the visitor's own."""
     sources, problems = weights.catalog(*networks.FIXED)
     common.warn(problems)
     tiles, choices, labels = _gallery(_sorted(sources))
-    return gr.Gallery(tiles), gr.Dropdown(choices), labels
+    return gr.Gallery(tiles), gr.Dropdown(models.own_choices(visit) + choices), labels
 
 
 def build(page):
@@ -119,11 +119,11 @@ def build(page):
         with gr.Column(elem_classes="more"):
             mask, soft_edges = styles.where(several=False)
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
-            inputs = [page.content, style, strength, *look, mask, soft_edges]
+            inputs = [page.content, style, strength, *look, mask, soft_edges, page.visit]
             batch.build(run, inputs)
 
-    if hub.repositories():  # asked when somebody opens the page: the app starts without the network
-        gr.on(None, _catalog, None, [gallery, style, shown], **common.QUIET)
+    # asked when somebody opens the page or has added something: the app starts without the network
+    gr.on(None, _catalog, page.visit, [gallery, style, shown], **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, results, stop, [stages], api_name="fixed", **turns.FAST)]
     # a click on a style is enough once there is a photograph; of several quick ones the last one counts
     chosen = gallery.select(choose, shown, style, trigger_mode="multiple", **common.QUIET)

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from .. import images
-from . import common
+from . import common, history
 from .inputs import documented
 
 SHOWN = 2048  # pixels of the long side, above which the page shows less than the download holds
@@ -19,6 +19,7 @@ def build(value=None, status=""):
     status = gr.HTML(status, elem_classes="status", label="Status", padding=False)
     with gr.Row(visible=value is not None) as done:
         button = gr.DownloadButton("Download PNG", value[1] if value else None)
+    history.note(button)
     return [button, shown, status, done]
 
 

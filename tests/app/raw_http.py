@@ -8,9 +8,10 @@ import urllib.request
 WAYS = ("queue", "call", "run")
 
 
-def _open(url, body=None, timeout=20):
+def _open(url, body=None, timeout=20, headers=None):
     data = None if body is None else json.dumps(body).encode()
-    return urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=timeout)
+    return urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"} | (headers or {})),
+                                  timeout=timeout)
 
 
 def get(url):
@@ -26,10 +27,13 @@ def endpoints(server):
             if d["backend_fn"] and not d["cancels"]]
 
 
-def call(server, endpoint, data, way="queue", event_data=None):
-    """(whether it worked, its data or its error as a dictionary) of one call; `endpoint` as `endpoints` gives it."""
+def call(server, endpoint, data, way="queue", event_data=None, session=None, headers=None):
+    """(whether it worked, its data or its error as a dictionary) of one call; `endpoint` as `endpoints` gives it.
+
+    Calls of one session share its state; headers go with a call that joins the queue.
+    """
     api, (number, name, _, _) = f"{server.url}gradio_api", endpoint
-    session = secrets.token_hex(8)
+    session = session or secrets.token_hex(8)
     try:
         if way == "run":
             with _open(f"{api}/run/{name}", {"data": data, "fn_index": number, "event_data": event_data}) as answer:
@@ -46,7 +50,7 @@ def call(server, endpoint, data, way="queue", event_data=None):
                     return kind == "complete", json.loads(value)
             raise AssertionError("the stream ended without an answer")
         body = {"data": data, "fn_index": number, "session_hash": session, "event_data": event_data}
-        _open(f"{api}/queue/join", body).close()
+        _open(f"{api}/queue/join", body, headers=headers).close()
         for line in _open(f"{api}/queue/data?session_hash={session}"):
             if line.startswith(b"data: "):
                 message = json.loads(line[6:])
