@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, fixed, gatys
+from . import arbitrary, camera, fixed, gatys, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (fixed, arbitrary, gatys)  # modules with TITLE, available() and build()
+TABS = (fixed, arbitrary, video, gatys)  # modules with TITLE, available() and build()
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -22,6 +22,7 @@ LAUNCH = dict(
     max_file_size="20mb",
     run_history=False,  # it would leave people's pictures in the browsers of shared machines
     footer_links=["api", "settings"],
+    app_kwargs=camera.APP,
 )
 
 
