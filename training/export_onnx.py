@@ -3,7 +3,7 @@
     python -m training.export_onnx [NAME ...] [-o FOLDER]      default: all that are installed, to checkpoints/onnx
 
 A file holds the weights in half precision, computes in float32, and takes and gives `picture` and `painting`, [1, 3, H, W] in
-[0, 1], both sides multiples of 16. It paints what `fixed.outputs` paints, margin included, but is written for the one or two
+[0, 1], both sides multiples of 16 from 32 on. It paints what `fixed.outputs` paints, margin included, but is written for the one or two
 threads that a browser may have: WebAssembly copies the pictures of wide kernels slowly and multiplies matrices fast, so
 
 - residual blocks are Winograd's minimal filtering F(4x4, 3x3): 36 multiplications for 16 pixels instead of 144
@@ -109,8 +109,9 @@ def _winograd(graph, x, kernels):
     taps = graph.weights(kernels.transpose(2, 3, 0, 1).reshape(9, out * channels))
     filters = graph.reshape(graph.add("MatMul", graph.constant(spread), taps), 36, out, channels)
     one_by_one = graph.add("Transpose", graph.pad(x, 1), perm=[1, 0, 2, 3])  # channels as pictures of their own
-    window = graph.constant(np.kron(INPUT, INPUT).reshape(36, 1, 6, 6))
-    tiles = graph.add("Conv", one_by_one, window, kernel_shape=[6, 6], strides=[TILE, TILE])
+    down = graph.add("Conv", one_by_one, graph.constant(INPUT.reshape(6, 1, 6, 1)), kernel_shape=[6, 1], strides=[TILE, 1])
+    across = graph.constant(np.tile(INPUT.reshape(6, 1, 1, 6), (6, 1, 1, 1)))
+    tiles = graph.add("Conv", down, across, kernel_shape=[1, 6], strides=[1, TILE], group=6)
     tiles = graph.add("Transpose", tiles, perm=[1, 0, 2, 3])  # [36, channels, rows, columns]
     product = graph.add("MatMul", filters, graph.reshape(tiles, 0, 0, -1))
     pixels = graph.add("MatMul", graph.constant(np.kron(OUTPUT, OUTPUT)), graph.reshape(product, 36, -1))
@@ -148,7 +149,7 @@ def _last(graph, cells, kernels, bias):
 
 
 def model(network, **metadata):
-    """A Johnson network as onnx.ModelProto. Raises InputError for another network, or one whose first layer is no 9x9."""
+    """A Johnson network as onnx.ModelProto. Raises InputError for another network."""
     if type(network) is not Johnson:
         raise InputError(f"Only Johnson's networks are written as ONNX, and this is a {type(network).__name__}.")
     graph, n = Graph(), network
@@ -168,8 +169,9 @@ def model(network, **metadata):
     cells = graph.slice(cells, [2, 3], [edge, edge], [-edge, -edge])
     x = _last(graph, cells, _array(n.last.weight), _array(n.last.bias))
     graph.nodes.append(helper.make_node("Clip", [x, graph.constant(0), graph.constant(1)], ["painting"]))
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "height", "width"]) for name in ("picture", "painting")]
-    made = helper.make_graph(graph.nodes, "johnson", ends[:1], ends[1:], graph.constants)
+    first, last = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "height", "width"])
+                   for name in ("picture", "painting"))
+    made = helper.make_graph(graph.nodes, "johnson", [first], [last], graph.constants)
     made = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     helper.set_model_props(made, metadata)
     onnx.checker.check_model(made)

@@ -1,6 +1,6 @@
 // The live camera of the page: pictures go from the video to a worker that paints them, and from there to the canvas.
 
-const SIDE = 16; // of which the networks take multiples
+const SIDE = 16; // of which the networks take multiples, two at least
 const ERRORS = {
   NotAllowedError: "The camera is not allowed for this page: allow it at the camera sign beside the address, then start again.",
   NotFoundError: "There is no camera here: connect one, then start again.",
@@ -14,7 +14,7 @@ const NO_PAINTER = "This browser cannot paint by itself: take a current one, or 
 // The sides of what is painted: the long one as asked for, both multiples of SIDE.
 export function sides(width, height, long) {
   const scale = long / Math.max(width, height);
-  return [width, height].map((side) => Math.max(SIDE, Math.round(side * scale / SIDE) * SIDE));
+  return [width, height].map((side) => Math.max(2 * SIDE, Math.round(side * scale / SIDE) * SIDE));
 }
 
 // The part of the video with the shape of what is painted: [x, y, width, height].

@@ -3,6 +3,9 @@
 The page is camera.html, camera.css and camera.js; worker.js runs the networks of checkpoints/onnx by onnxruntime-web.
 """
 
+import base64
+import io
+import threading
 from pathlib import Path
 
 import gradio as gr
@@ -17,8 +20,11 @@ from .inputs import Frame
 HERE = Path(__file__).parent
 PLACE = "gradio_api/camera"  # below Gradio's own addresses, which reach Python wherever the page itself is made
 SIZE = 256  # long side of what the server paints
+MAX_PIXELS = 4_000_000  # of what a camera sends
 EVERY = 0.25  # seconds between the pictures that a browser sends
-STREAM = dict(concurrency_id="camera", concurrency_limit=1)  # beside the lines of the other jobs
+# Beside the lines of the other jobs: so many cameras at once, each for so many seconds before the next in line has its turn.
+STREAM = dict(concurrency_id="camera", concurrency_limit=4, time_limit=60)
+_ONE = threading.Lock()  # picture of all these cameras is painted at a time
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript"}
 ON_LOAD = """
 const base = new URL(props.value.place, (window.gradio_config?.root ?? location.origin).replace(/\\/*$/, "/"));
@@ -77,12 +83,17 @@ APP = dict(routes=[Route(f"/{PLACE}/{{name}}", _serve)], middleware=[Middleware(
 
 
 def paint(frame, style):
-    """A picture of a visitor's camera in a fixed style, by the server."""
+    """A picture of a visitor's camera in a fixed style, by the server: an element of the page, for no file is to be left."""
     with common.as_gradio_errors():
         if not frame:
-            return None
-        content, network = images.load(frame, SIZE, common.MAX_PIXELS), weights.named(style, *networks.FIXED)
-        return images.to_pil(fixed.outputs(content, network, device="cpu")[-1])
+            return ""
+        content, network = images.load(frame, SIZE, MAX_PIXELS), weights.named(style, *networks.FIXED)
+        painting = io.BytesIO()
+        with _ONE:
+            image = fixed.outputs(content, network, device="cpu")[-1]
+        images.to_pil(image).save(painting, "JPEG", quality=90)
+    address = f"data:image/jpeg;base64,{base64.b64encode(painting.getvalue()).decode()}"
+    return f'<img class="painting" alt="The camera\'s picture, painted by the server" src="{address}">'
 
 
 def build():
@@ -99,6 +110,6 @@ def build():
         with gr.Row():
             camera = Frame(label="Camera", sources=["webcam"], streaming=True, height=320,
                            webcam_options=gr.WebcamOptions(constraints={"video": {"width": 320, "height": 240}}))
-            painting = gr.Image(label="Painted by the server", format="jpeg", height=320, interactive=False, buttons=["download"])
-        camera.stream(paint, [camera, style], painting, stream_every=EVERY, show_progress="hidden", trigger_mode="once",
+            painting = gr.HTML(label="Painted by the server", css_template=".painting { width: 100%; height: auto; }")
+        camera.stream(paint, [camera, style], painting, stream_every=EVERY, show_progress="hidden",
                       **STREAM, **common.PRIVATE)
