@@ -2,9 +2,9 @@
 
     python -m training.export_onnx [NAME ...] [-o FOLDER]      default: all that are installed, to checkpoints/onnx
 
-A file holds the weights in half precision, computes in float32, and takes and gives `picture` and `painting`, [1, 3, H, W] in
-[0, 1], both sides multiples of 16 from 32 on. It paints what `fixed.outputs` paints, margin included, but is written for the one or two
-threads that a browser may have: WebAssembly copies the pictures of wide kernels slowly and multiplies matrices fast, so
+A file holds the weights in half precision, computes in float32, and makes `painting` of `picture`: both [1, 3, H, W] in [0, 1],
+H and W multiples of 16, at least 32. It paints what `fixed.outputs` paints, margin included, but is written for the one or two
+threads that a browser may have, where multiplications and the windows of wide kernels cost most:
 
 - residual blocks are Winograd's minimal filtering F(4x4, 3x3): 36 multiplications for 16 pixels instead of 144
   (Lavin and Gray 2016, section 4.2 and appendix);
