@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, common, fixed, gatys, history, models, opening, video
+from . import arbitrary, camera, common, fixed, gatys, history, models, opening, video
 from .inputs import Blocks
 from .theme import THEME
 
@@ -22,6 +22,7 @@ LAUNCH = dict(
     max_file_size="100mb",  # films; pictures have limits of their own
     run_history=False,  # it would leave people's pictures in the browsers of shared machines
     footer_links=["api", "settings"],
+    app_kwargs=camera.APP,
 )
 
 

@@ -1,5 +1,6 @@
 """What a call may bring: every value is judged here, once for all endpoints, before Gradio does anything with it."""
 
+import base64
 import inspect
 import math
 import os
@@ -15,6 +16,8 @@ ADDRESS = "/gradio_api/file="  # where Gradio shows what was uploaded
 FILE = {"type": "object", "title": "FileData", "properties": {
     "path": {"type": "string"}, "meta": {"type": "object", "properties": {"_type": {"const": "gradio.FileData"}}}}}
 NO_UPLOAD = "A file here must be one that was uploaded: choose or upload it again."
+FRAME, FRAME_BYTES = "data:image/jpeg;base64,", 2_000_000  # how a camera's picture begins; how long it may be
+NO_FRAME = "A camera's picture here must be a JPEG below 1.5 MB: let Gradio's own camera take it."
 
 
 class Picture(gr.Image):
@@ -41,6 +44,27 @@ class Film(gr.Video):
 
     def api_info(self):
         return FILE
+
+
+class Frame(gr.Image):
+    """A live camera's picture as the bytes of its file, unopened: `images.load` decodes it."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return payload and payload.url and base64.b64decode(payload.url[len(FRAME):])
+
+
+def _frame(value):
+    """A picture in the text of an address, and nothing else that came with it."""
+    url = value.get("url") if isinstance(value, dict) else None
+    if isinstance(url, str) and url.startswith(FRAME) and len(url) <= FRAME_BYTES:
+        try:
+            base64.b64decode(url[len(FRAME):], validate=True)
+            return {"url": url, "meta": {"_type": "gradio.FileData"}}
+        except ValueError:
+            pass
+    raise gr.Error(NO_FRAME, print_exception=False)
 
 
 def uploaded(file, folder=None):
@@ -72,6 +96,8 @@ def _judge(block, value):
         return block.value
     if isinstance(block, (Picture, Film)) or isinstance(block, gr.File) and block.file_count == "single":
         return uploaded(value, block.GRADIO_CACHE)
+    if isinstance(block, Frame):
+        return _frame(value)
     if isinstance(block, gr.File):
         if not isinstance(value, list):
             raise gr.Error(NO_UPLOAD, print_exception=False)

@@ -1,10 +1,12 @@
-"""The tab for films."""
+"""The tab for films and for the live camera."""
+
+import gradio as gr
 
 from .. import hub, networks, weights
-from . import film
+from . import camera, film
 
 TITLE = "Video and camera"
-ABOUT = "A film in the hand of a painting, steady from frame to frame, with its sound."
+ABOUT = "A film in the hand of a painting, steady from frame to frame; or your camera, live, in your own browser."
 
 
 def available():
@@ -14,4 +16,8 @@ def available():
 
 def build(page):
     """The tab's components and events."""
-    film.build(page)
+    with gr.Tabs():
+        with gr.Tab("A film"):
+            film.build(page)
+        with gr.Tab("Camera"):
+            camera.build()
