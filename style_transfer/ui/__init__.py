@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, fixed, gatys
+from . import arbitrary, files, fixed, gatys
 from .inputs import Blocks
 from .theme import THEME
 
@@ -27,7 +27,8 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
-    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    files.prepare()
+    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=files.DELETED) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs():
             for tab in TABS:

@@ -4,13 +4,13 @@ import contextlib
 import functools
 import html
 import logging
-import tempfile
 from pathlib import Path
 
 import gradio as gr
 
 from .. import images
 from ..errors import InputError, StyleTransferError
+from .files import job_folder  # noqa: F401  the tabs'
 from .inputs import Picture
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -110,11 +110,6 @@ def load_pictures(content, styles, weights, size):
     if not given:
         raise InputError("There is no style picture yet: choose a painting or a pattern.")
     return content, [_load(s, size) for s, _ in given], [w for _, w in given] if len(given) > 1 else None
-
-
-def job_folder():
-    """A folder for a job's files, gone with the job: Gradio copies what it is given."""
-    return tempfile.TemporaryDirectory(prefix="style-transfer-")
 
 
 @contextlib.contextmanager

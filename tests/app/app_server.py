@@ -22,7 +22,12 @@ class Server:
 
     def jobs(self):
         """Folders of jobs at work: each has one, removed when the job ends."""
-        return list(self.temp.glob("style-transfer-*"))
+        return list(self.temp.glob("style-transfer-*/job-*"))
+
+    def uploads(self):
+        """The folder of uploads and results, of the app that began last."""
+        folder = max(self.temp.glob("style-transfer-*/owner"), key=os.path.getmtime).parent
+        return folder / "gradio"
 
 
 @contextlib.contextmanager

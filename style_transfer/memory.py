@@ -1,0 +1,2 @@
+def estimate(method, height, width):
+    return 1e6
