@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from . import device as devices
-from . import tiles
+from . import objective, tiles
 from .errors import InputError
 
 SMALLEST = 64  # pixels; a smaller result is not suggested
@@ -20,13 +20,15 @@ GROUPS = ((Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_fil
 class _Need(NamedTuple):
     """Bytes a pixel, in bfloat16, beside the photograph and the styles themselves."""
 
-    tile: float  # up to tiles.TILE pixels
+    whole: float  # of as many pixels as are taken at once
     rest: float  # of all pixels beyond
     kept: float = 0.0  # of all pixels, as long as it is no more than tiles.KEPT
+    at_once: int = tiles.TILE
 
 
 # Peaks of processes by `python -m benchmarks.memory`, rounded up. On a GPU, of whose memory the same is asked, not measured.
-NEEDS = {"adain": _Need(300, 32, 28), "wct": _Need(300, 32, 24), "fixed": _Need(300, 75), "gatys": _Need(900, 500)}
+NEEDS = {"adain": _Need(300, 32, 28), "wct": _Need(300, 32, 24), "fixed": _Need(300, 75),
+         "gatys": _Need(1000, 300, at_once=objective.WHOLE)}
 FLOAT32 = 1.7  # times as much where the networks run in float32
 
 
@@ -34,7 +36,8 @@ def estimate(method, height, width, device="cpu"):
     """Bytes that a picture of this size takes while it is painted, beside itself; method: one of NEEDS."""
     need, pixels = NEEDS[method], height * width
     kept = need.kept * pixels
-    own = need.tile * min(pixels, tiles.TILE) + need.rest * max(pixels - tiles.TILE, 0) + (kept if kept <= tiles.KEPT else 0)
+    once = min(pixels, need.at_once)
+    own = need.whole * once + need.rest * (pixels - once) + (kept if kept <= tiles.KEPT else 0)
     return own * (FLOAT32 if devices.precision(device) == torch.float32 else 1)
 
 

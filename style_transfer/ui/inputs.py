@@ -6,6 +6,7 @@ import stat
 
 import gradio as gr
 
+FULL = "Too many pictures are waiting: try again in a minute."
 NO_UPLOAD = "A picture here must be a file that was uploaded: choose or upload it again."
 
 
@@ -73,6 +74,17 @@ def _judge(block, value):
 
 class Blocks(gr.Blocks):
     """Blocks whose endpoints, public or private, take only what their components are for."""
+
+    def queue(self, *arguments, **options):
+        super().queue(*arguments, **options)
+        push = self._queue.push
+
+        async def told(*arguments, **options):
+            done, value, state = await push(*arguments, **options)
+            return done, FULL if state == "queue_full" else value, state
+
+        self._queue.push = told
+        return self
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         if len(inputs) < len(block_fn.inputs):

@@ -26,7 +26,7 @@ def endpoints(server):
             if d["backend_fn"] and not d["cancels"]]
 
 
-def call(server, endpoint, data, way="queue", event_data=None):
+def call(server, endpoint, data, way="queue", event_data=None, timeout=20):
     """(whether it worked, its data or its error as a dictionary) of one call; `endpoint` as `endpoints` gives it."""
     api, (number, name, _, _) = f"{server.url}gradio_api", endpoint
     session = secrets.token_hex(8)
@@ -47,7 +47,7 @@ def call(server, endpoint, data, way="queue", event_data=None):
             raise AssertionError("the stream ended without an answer")
         body = {"data": data, "fn_index": number, "session_hash": session, "event_data": event_data}
         _open(f"{api}/queue/join", body).close()
-        for line in _open(f"{api}/queue/data?session_hash={session}"):
+        for line in _open(f"{api}/queue/data?session_hash={session}", timeout=timeout):
             if line.startswith(b"data: "):
                 message = json.loads(line[6:])
                 if message["msg"] == "process_completed":
