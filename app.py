@@ -1,5 +1,10 @@
 """The Space's entry: builds the interface and launches it."""
 
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told who paints what; before the packages that read it
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
 try:
     import spaces  # noqa: F401  ZeroGPU: before torch
 except ImportError:

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from style_transfer import images, transforms
-from style_transfer.ui import arbitrary
+from style_transfer.ui import arbitrary, turns
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -41,9 +41,9 @@ def _inside(stats, belongs):
                for function, (*_, total, callers) in stats.items() if belongs(*function))
 
 
-def shares(profile, seconds):
-    """{"networks", "transforms", "PNG", "decoding", "rest"}: parts of `seconds` that add up to 1."""
-    stats = pstats.Stats(profile).stats
+def shares(profile, seconds, *others):
+    """{"networks", "transforms", "PNG", "decoding", "rest"}: parts of `seconds` that add up to 1; others: of other threads."""
+    stats = pstats.Stats(profile, *others).stats
     module, pillow = torch.nn.modules.module.__file__, Image.__file__
     parts = {
         # cumulative times count a function that calls itself once, so this one is entered from outside for every network
@@ -60,17 +60,20 @@ def measure(method="adain", size=512, calls=20):
     """(median seconds of a call without the profiler, {part: share of the profiled calls})."""
     photo, style = EXAMPLES / "photos" / "pagoda.jpg", EXAMPLES / "styles" / "swirls.jpg"
     call(photo, style, method, size)
-    times, profile = [], cProfile.Profile()
+    times, profile, of_device = [], cProfile.Profile(), cProfile.Profile()
     for _ in range(calls):
         start = time.perf_counter()
         call(photo, style, method, size)
         times.append(time.perf_counter() - start)
+    turns._DEVICE.submit(of_device.enable).result()
     start = time.perf_counter()
     profile.enable()
     for _ in range(calls):
         call(photo, style, method, size)
     profile.disable()
-    return statistics.median(times), shares(profile, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    turns._DEVICE.submit(of_device.disable).result()
+    return statistics.median(times), shares(profile, seconds, of_device)
 
 
 def main():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import color, images, progress, regions, strokes, tiles, transforms
+from . import color, images, memory, progress, regions, strokes, tiles, transforms
 from . import device as devices
 from . import weights as weight_files
 from .errors import InputError
@@ -143,6 +143,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     encoder, decoders = _networks(method, levels, decoder, device)
 
     def paint(image):
+        memory.check(method, *image.shape[2:], device)
         where = None if masks is None else regions.of_content(masks, image.shape[2:])
         painter = _Painter(METHODS[method], encoded, weights, alpha, where, smooth, device)
         for decoder in progress.steps(decoders):

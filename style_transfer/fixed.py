@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints, color, images, networks, progress, regions, strokes, tiles, weights
+from . import checkpoints, color, images, memory, networks, progress, regions, strokes, tiles, weights
 from . import device as devices
 from .errors import CheckpointError, InputError
 from .networks.blocks import reflection_pad, sequence
@@ -77,6 +77,7 @@ def outputs(content, style, *, size=None, device=None):
     if min(height, width) < architecture.smallest:
         raise InputError(f"The content of {width} x {height} pixels is too small: both sides must have at least "
                          f"{architecture.smallest} pixels.")
+    memory.check("fixed", height, width, device)
     pictures = [image.float().cpu() for image in _paint(network, architecture.reductions, content.to(device))]
     if not all(image.sum().isfinite() for image in pictures):
         raise CheckpointError(f"The network of {weights.find(style).stem} gave values that are not numbers: fetch or train it "

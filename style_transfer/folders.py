@@ -154,16 +154,16 @@ def _is_picture(path):
 
 
 @contextlib.contextmanager
-def scratch(folder):
-    """A hidden folder beside the results for what is not yet whole, removed at the end.
+def scratch(folder, name=".{}.part"):
+    """A folder, by default a hidden one beside the results, for what is not yet whole, removed at the end.
 
     What killed runs on this machine have left there is removed as well. A living one has its folder's OWNER locked.
     """
-    for left in folder.glob(".*.part"):
-        if re.fullmatch(r"\.[0-9a-f]{16}\.part", left.name) and _abandoned(left):
+    for left in folder.glob(name.format("*")):
+        if re.fullmatch(re.escape(name).replace(r"\{\}", "[0-9a-f]{16}"), left.name) and _abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    place = folder / f".{secrets.token_hex(8)}.part"
-    place.mkdir()
+    place = folder / name.format(secrets.token_hex(8))
+    place.mkdir(0o700)
     try:
         with open(place / OWNER, "xb", buffering=0) as owner:
             if fcntl:

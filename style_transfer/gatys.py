@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import backbones, color, images, regions, strokes
+from . import backbones, color, images, memory, regions, strokes
 from . import device as devices
 from .errors import InputError, StyleTransferError
 from .images import fit, resize
@@ -208,6 +208,7 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     _check(network, content, sum(styles, []), layers, size)
 
     sizes = [fit(*content.shape[2:], side) for side in _sides(size, scales, stroke)[-iterations:]]
+    memory.check("gatys", *sizes[-1], device)
     image, iteration = None, 0
     for shape, share in zip(sizes, _shares(iterations, sizes)):
         small = resize(content, shape)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, camera, common, fixed, gatys, history, models, opening, video
+from . import arbitrary, camera, common, files, fixed, gatys, history, models, opening, video
 from .inputs import Blocks
 from .theme import THEME
 
@@ -28,8 +28,9 @@ LAUNCH = dict(
 
 def build():
     """The whole application as Blocks, to be launched with `LAUNCH`."""
+    files.prepare()
     first, samples = opening.pictures(), common.examples("photos")
-    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    with Blocks(title="Neural style transfer", analytics_enabled=False, delete_cache=files.DELETED) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Row(elem_id="photograph"):
             content = common.picture("Photograph", height=150, value=first.content)

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import html
 import logging
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +12,13 @@ import torch
 
 from .. import images
 from ..errors import InputError, StyleTransferError
+from .files import job_folder, lasting  # noqa: F401  the tabs'
 from .inputs import Picture
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRIVATE = dict(api_visibility="private")
 QUIET = dict(queue=False, show_progress="hidden", **PRIVATE)
 TILE = 200  # pixels of the long side of a picture in a gallery
-_LASTING = tempfile.TemporaryDirectory(prefix="style_transfer_")
 MAX_PIXELS = 64_000_000  # of an upload: several visitors' pictures are in memory at once
 
 
@@ -138,18 +137,6 @@ def photograph(path, size, own_size=False):
     if not path:
         raise InputError("There is no photograph yet: choose the one to be painted.")
     return _photograph(path, None if own_size else size)
-
-
-def lasting(name):
-    """A folder for files that are there for as long as the app runs."""
-    folder = Path(_LASTING.name, name)
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def job_folder():
-    """A folder for a job's files, gone with the job: Gradio copies what it is given."""
-    return tempfile.TemporaryDirectory(prefix="style-transfer-")
 
 
 @contextlib.contextmanager

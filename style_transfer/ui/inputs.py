@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+FULL = "Too many pictures are waiting: try again in a minute."
 ADDRESS = "/gradio_api/file="  # where Gradio shows what was uploaded
 # by which clients and agents know that a file is to be given
 FILE = {"type": "object", "title": "FileData", "properties": {
@@ -128,6 +129,17 @@ def _judge(block, value):
 
 class Blocks(gr.Blocks):
     """Blocks whose endpoints, public or private, take only what their components are for."""
+
+    def queue(self, *arguments, **options):
+        super().queue(*arguments, **options)
+        push = self._queue.push
+
+        async def told(*arguments, **options):
+            done, value, state = await push(*arguments, **options)
+            return done, FULL if state == "queue_full" else value, state
+
+        self._queue.push = told
+        return self
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         inputs = [*inputs, *[None] * (len(block_fn.inputs) - len(inputs))]  # what is left out at the end has its default

@@ -15,14 +15,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Server:
-    """A running app: its address, its log, and the folder of its temporary files."""
+    """A running app: its address, its log, the folder of its temporary files, and the number of its process."""
 
-    def __init__(self, url, log, temp):
-        self.url, self.log, self.temp = url, log, temp
+    def __init__(self, url, log, temp, process):
+        self.url, self.log, self.temp, self.process = url, log, temp, process
 
     def jobs(self):
         """Folders of jobs at work: each has one, removed when the job ends."""
-        return list(self.temp.glob("style-transfer-*"))
+        return list(self.temp.glob("style-transfer-*/job-*"))
+
+    def uploads(self):
+        """The folder of uploads and results, of the app that began last."""
+        folder = max(self.temp.glob("style-transfer-*/owner"), key=os.path.getmtime).parent
+        return folder / "gradio"
 
 
 @contextlib.contextmanager
@@ -49,7 +54,7 @@ def running(weights, temp, **variables):
                 time.sleep(0.25)
         else:
             pytest.fail(f"The app did not start:\n{log.read_text()}")
-        yield Server(url, log, temp)
+        yield Server(url, log, temp, process.pid)
         assert process.poll() is None, f"The app has ended by itself, with {process.returncode}:\n{log.read_text()}"
     finally:
         process.terminate()

@@ -27,7 +27,7 @@ def endpoints(server):
             if d["backend_fn"] and not d["cancels"]]
 
 
-def call(server, endpoint, data, way="queue", event_data=None, session=None, headers=None):
+def call(server, endpoint, data, way="queue", event_data=None, session=None, headers=None, timeout=20):
     """(whether it worked, its data or its error as a dictionary) of one call; `endpoint` as `endpoints` gives it.
 
     Calls of one session share its state; headers go with a call that joins the queue.
@@ -51,7 +51,7 @@ def call(server, endpoint, data, way="queue", event_data=None, session=None, hea
             raise AssertionError("the stream ended without an answer")
         body = {"data": data, "fn_index": number, "session_hash": session, "event_data": event_data}
         _open(f"{api}/queue/join", body, headers=headers).close()
-        for line in _open(f"{api}/queue/data?session_hash={session}"):
+        for line in _open(f"{api}/queue/data?session_hash={session}", timeout=timeout):
             if line.startswith(b"data: "):
                 message = json.loads(line[6:])
                 if message["msg"] == "process_completed":

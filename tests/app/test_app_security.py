@@ -31,7 +31,7 @@ def server(weights, tmp_path_factory):
 @pytest.fixture(scope="module")
 def traps(server, tmp_path_factory):
     """30 names of files, folders, pipes, links and nothing, of the server, inside and outside of the upload folder."""
-    folder, uploads = tmp_path_factory.mktemp("traps"), server.temp / "gradio"
+    folder, uploads = tmp_path_factory.mktemp("traps"), server.uploads()
     Image.new("RGB", (64, 64), "red").save(folder / "secret.png")
     Image.new("RGB", (64, 64), "red").save(folder / ".hidden.jpg")
     (folder / "notes.txt").write_text("private")
