@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, camera, common, files, fixed, gatys, history, models, opening, video
+from . import arbitrary, camera, common, files, fixed, gatys, models, opening, recall, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys, video, models)  # modules with TITLE, ABOUT, available() and build(page)
+TABS = (arbitrary, fixed, gatys, video, models)  # with TITLE, ABOUT, available(), build(page) -> controls by name
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
@@ -39,11 +39,13 @@ def build():
                                          elem_classes=["styles", "samples"])
                 gallery.select(common.clicked(samples), None, content, trigger_mode="multiple", **common.QUIET)
         page = common.Page(content, first, gr.State(models.Visit()))
-        with gr.Tabs():
+        controls = {}
+        with gr.Tabs() as pages:
             for tab in TABS:
                 if tab.available():
-                    with gr.Tab(tab.TITLE):
+                    name = tab.__name__.rpartition(".")[2]
+                    with gr.Tab(tab.TITLE, id=name):
                         gr.Markdown(tab.ABOUT, elem_classes="about")
-                        tab.build(page)
-        history.build()
+                        controls[name] = tab.build(page) or {}
+        recall.build(page, pages, controls)
     return blocks.queue(max_size=20, default_concurrency_limit=1, api_open=False)  # nobody skips the queue

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from .. import images, weights
+from .. import images, settings, weights
 from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, grid, stylize
 from ..errors import InputError
 from . import batch, common, result, styles, turns
@@ -30,15 +30,19 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
         photograph = common.photograph(content, size, own_size)
-        pictures, shares = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), works,
-                                       SIZE)
+        pictures, shares, files = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), 
+                                              works, SIZE)
         other = weights.named(decoder, "adain") if method == "adain" and decoder != SHIPPED else None
         image = yield from turns.compute(
             result.working, stylize, photograph.picture, pictures, shares, method, alpha, preserve_color,
             styles.masks(mask, len(pictures), soft_edges), stroke=stroke, color_strength=color_strength,
             texture_strength=texture_strength, levels=wct_levels, decoder=other)
+        record = settings.make(
+            method, files, shares, mask, decoder if other else None, alpha=alpha, size=None if own_size else size,
+            preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
+            **({"levels": wct_levels} if method == "wct" else {}))
         status = result.status(METHODS[method].title, image, time.perf_counter() - start)
-        yield result.show(folder, method, photograph, image, status)
+        yield result.show(folder, method, photograph, image, status, record)
 
 
 def run_grid(content, style, style_2, style_3, style_4, method, alpha, works):
@@ -47,7 +51,7 @@ def run_grid(content, style, style_2, style_3, style_4, method, alpha, works):
         photograph = common.photograph(content, TILE)
         if not (style and style_2 and style_3 and style_4):
             raise InputError("The table goes from four styles in its corners: choose the ones that are missing.")
-        pictures, _ = styles.load((style, style_2, style_3, style_4), (1, 1, 1, 1), works, SIZE)
+        pictures, *_ = styles.load((style, style_2, style_3, style_4), (1, 1, 1, 1), works, SIZE)
         image = yield from turns.compute(lambda status: (gr.skip(), gr.skip(), status), grid, photograph.picture, pictures,
                                          method, alpha)
         path = Path(folder, "blends.png")
@@ -103,3 +107,5 @@ def build(page):
     jobs.append(start_grid.click(run_grid, [page.content, style, *pictures, method, alpha, works], [table, download, shown[2]],
                                  show_progress_on=table, **turns.MANY, **common.PRIVATE))
     result.stops(stop, shown, jobs)
+    return dict(zip(common.LOOK, look), styles=[style, *pictures], weights=shares, method=method, alpha=alpha, levels=levels,
+                decoder=decoder)

@@ -51,6 +51,9 @@ def choice(option, label, kind=gr.Radio, value=None, **options):
                 value=list(value) if kind is gr.CheckboxGroup else value, **{"info": option.help} | options)
 
 
+LOOK = ("size", "own_size", "preserve_color", "stroke", "color_strength", "texture_strength")
+
+
 def look(options, size, max_size):
     """A fold for colours, strokes and size: components in the order of `LOOK`."""
     with gr.Accordion("Colours, strokes and size", open=False):

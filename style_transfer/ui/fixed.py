@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from .. import checkpoints, hub, images, networks, weights
+from .. import checkpoints, hub, images, networks, settings, weights
 from ..fixed import OPTIONS, mix, outputs, stylize
 from . import batch, common, models, opening, result, styles, turns
 
@@ -52,8 +52,11 @@ def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color=
             partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color,
             styles.masks(mask, 1, soft_edges), stroke, color_strength, texture_strength)
         status = result.status(_title(network), image, time.perf_counter() - start)
+        record = settings.make("fixed", [style], None, mask, strength=strength, size=None if own_size else size,
+                               preserve_color=preserve_color, stroke=stroke, color_strength=color_strength,
+                               texture_strength=texture_strength)
         several = len(pictures) > 1
-        yield *result.show(folder, network.stem, photograph, image, status), gr.Gallery(
+        yield *result.show(folder, network.stem, photograph, image, status, record), gr.Gallery(
             _stages(pictures, folder) if several else [], visible=several)
 
 
@@ -130,3 +133,4 @@ def build(page):
     jobs.append(result.bind(chosen.then, run_if_ready, inputs, results, stop, [stages], trigger_mode="always_last",
                             **turns.FAST))
     result.stops(stop, results, jobs)
+    return dict(zip(common.LOOK, look), style=style, strength=strength)

@@ -7,7 +7,7 @@ import time
 import gradio as gr
 import pandas as pd
 
-from .. import backbones, images
+from .. import backbones, images, settings
 from ..gatys import DEFAULTS, OPTIONS, STYLE_LAYERS, optimize
 from ..networks.vgg import COMPACT, layer_names
 from . import common, result, styles, turns
@@ -65,8 +65,14 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
     """
     with common.as_gradio_errors(), common.job_folder() as folder:
         photograph = common.photograph(content, size, own_size)
-        pictures, weights = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4), works,
-                                        None)
+        pictures, weights, files = styles.load((style, style_2, style_3, style_4), (weight_1, weight_2, weight_3, weight_4),
+                                               works, None)
+        beta = DEFAULTS["alpha"] / 10 ** log_ratio
+        record = settings.make(
+            "gatys", files, weights, mask, alpha=DEFAULTS["alpha"], beta=beta, size=None if own_size else size,
+            preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
+            content_layer=content_layer, style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer,
+            backbone=backbone, seed=seed)
         for status in _fetching(backbone, {content_layer, *style_layers}):
             yield result.working(status, more=1)
         final = tuple(photograph.picture.shape[2:])
@@ -76,7 +82,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                 time.sleep(turns.EVERY)
             clock, history, shown = _Clock(max(final)), [], -math.inf
             for step in turns.iterate(
-                    optimize, photograph.picture, pictures, style_weights=weights, beta=DEFAULTS["alpha"] / 10 ** log_ratio,
+                    optimize, photograph.picture, pictures, style_weights=weights, beta=beta,
                     masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
                     color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
                     style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
@@ -92,7 +98,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                 # of the full size, so that what stands there after Stop is a result
                 image = images.resize(step.image, final)
                 yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, image, _status(step, place),
-                                   step.done), _plot(history)
+                                   record, step.done), _plot(history)
                 shown = clock.elapsed()
 
 
@@ -171,3 +177,6 @@ def build(page):
     pad.release(styles.corners, pad, weights, trigger_mode="always_last", **common.QUIET)
     job = result.bind(begin.click, run, inputs, shown, stop, [plot], api_name="gatys", **turns.LONG)
     result.stops(stop, shown, [job])
+    return dict(zip(common.LOOK, look), styles=[style, *pictures], weights=weights, log_ratio=log_ratio, iterations=iterations,
+                content_layer=content_layer, style_layers=style_layers, init=init, optimizer=optimizer, backbone=backbone,
+                seed=seed)

@@ -28,15 +28,14 @@ def working(status, more=0):
     return gr.skip(), gr.skip(), status, gr.skip(), gr.Button(interactive=True), *(gr.skip() for _ in range(more))
 
 
-def show(folder, name, content, image, status, done=True):
+def show(folder, name, content, image, status, settings=None, done=True):
     """A result written into a job's folder, for the outputs of `bind`."""
     before, after = Path(folder, "photograph.jpg"), Path(folder, f"{name}.png")  # a PNG takes ten times as long
     large = max(image.shape[2:]) > SHOWN
     seen = Path(folder, f"{name}.jpg") if large else after
-    for picture, path in ((content.picture, before), (image, seen)):
+    for picture, path in ((content.picture, before), *([(image, seen)] if large else [])):
         images.save(images.resize(picture, SHOWN) if large else picture, path, alpha=content.alpha)
-    if large:
-        images.save(image, after, alpha=content.alpha)
+    images.save(image, after, alpha=content.alpha, settings=settings)
     return str(after), (str(before), str(seen)), status, gr.Row(visible=True), gr.Button(interactive=not done)
 
 

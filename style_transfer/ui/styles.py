@@ -103,12 +103,12 @@ def corners(place):
 
 
 def load(styles, weights, works, size):
-    """Files to tensors: ([style ...], weights or None) without what was not given; works are one style with the first."""
-    given = [(common.load_once(path, size), weight) for path, weight in zip(styles, weights, strict=True) if path]
-    if works:
-        more = [common.load_once(path, size) for path in works]
-        first = [(([given[0][0]] if styles[0] else []) + more, weights[0])]
-        given = first + (given[1:] if styles[0] else given)
+    """([style ...], weights or None, [file ...]) of what was given, styles as tensors; works are one style with the first."""
+    first = [path for path in (styles[0], *(works or ())) if path]
+    given = [(several, weight) for several, weight in zip([first, *([path] for path in styles[1:])], weights, strict=True)
+             if several and several[0]]
     if not given:
         raise InputError("There is no style picture yet: choose a painting or a pattern.")
-    return [style for style, _ in given], [weight for _, weight in given] if len(given) > 1 else None
+    found = [[common.load_once(path, size) for path in several] for several, _ in given]
+    return ([several if len(several) > 1 else several[0] for several in found],
+            [weight for _, weight in given] if len(given) > 1 else None, [several[0] for several, _ in given])

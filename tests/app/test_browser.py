@@ -69,6 +69,10 @@ def press(page, name):
     page.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
 
 
+def fold(page, name):
+    page.locator("button.label-wrap", has_text=name).locator("visible=true").first.click()
+
+
 def paint_cat(page, style=0):
     """Choose a photograph and a style of the tab."""
     source = page.locator("#photograph [data-testid=image] img").get_attribute("src")
@@ -158,7 +162,7 @@ def test_a_broken_upload_gets_a_sentence(open_page, tmp_path):
 
 def test_styles_are_blended_on_the_pad(open_page):
     page = open_page()
-    press(page, "Blend several paintings")
+    fold(page, "Blend several paintings")
     for number in (2, 3):
         page.get_by_label(f"Style {number}", exact=True).locator("visible=true").first.check()
         paint_cat_style = page.locator(".strip:visible .thumbnail-item").nth(number)
@@ -182,7 +186,7 @@ def test_styles_are_blended_on_the_pad(open_page):
 def test_regions_are_painted_with_a_brush(open_page):
     """What is not painted stays the photograph, to the pixel but for the edges."""
     page = open_page()
-    press(page, "Where each style goes")
+    fold(page, "Where each style goes")
     canvas = page.locator(".stage canvas:visible")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
