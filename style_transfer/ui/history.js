@@ -82,6 +82,7 @@ const open = (item) => {
   shown = item;
   Object.assign(find("dialog .download"), { href: item.address, download: item.name });
   find("dialog .use").hidden = !item.text;
+  Object.assign(find("dialog .copy"), { hidden: !item.text || !navigator.clipboard, textContent: "Copy the settings" });
   const others = made.filter((other) => other !== item);
   find("dialog select").replaceChildren(make("option", { value: "", textContent: "nothing" }),
     ...others.map((other) => make("option", { value: other.number, textContent: caption(other) })));
@@ -94,6 +95,10 @@ find("dialog select").addEventListener("change", compare);
 find("dialog").addEventListener("close", () => { shown = null; find("dialog .pictures").replaceChildren(); });
 find("dialog").addEventListener("click", (event) => { if (event.target === find("dialog")) close(); });
 find("dialog .use").addEventListener("click", () => { props.value = shown.text; close(); trigger("restore"); });
+find("dialog .copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(shown.text);
+  find("dialog .copy").textContent = "Copied";
+});
 find("dialog .remove").addEventListener("click", () => { forget(shown); close(); draw(); });
 
 // A job has ended when its Stop is at rest: previews before that do not count, the last one after Stop does.

@@ -95,7 +95,7 @@ def _judge(block, value):
         return None  # what stands there when the page opens is no default: who takes it away wants none
     if value is None and not isinstance(block, gr.Dataset):
         return block.value
-    if isinstance(block, (Picture, Film)) or isinstance(block, gr.File) and block.file_count == "single":
+    if isinstance(block, (Picture, Film)) or isinstance(block, (gr.File, gr.UploadButton)) and block.file_count == "single":
         return uploaded(value, block.GRADIO_CACHE)
     if isinstance(block, Frame):
         return _frame(value)
