@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, common, first, fixed, gatys
+from . import arbitrary, common, compare, first, fixed, gatys
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys)  # modules with TITLE, ABOUT, available() and build(page)
+TABS = (arbitrary, fixed, gatys, compare)  # modules with TITLE, ABOUT, available() and build(page)
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.

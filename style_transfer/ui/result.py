@@ -44,6 +44,11 @@ def status(title, image, seconds):
     return html.escape(f"{title}, {width} × {height} pixels, {seconds:.2f} s")
 
 
+def bar(share, text):
+    """How much of a job is done, 0 to 1, as a bar over a text of HTML."""
+    return f'<progress aria-label="Progress" value="{share:.3f}"></progress>{text}'
+
+
 def bind(begin, run, inputs, result, stop, more=(), api_name=None, **options):
     """Let a button run a generator into a result, and another one stop it; more: outputs beyond those of `build`, `stop`."""
     outputs = [*result, stop, *more]
