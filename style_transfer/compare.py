@@ -112,8 +112,9 @@ class _Meter:
             return torch.cuda.memory_allocated(self.device)
         try:
             with open("/proc/self/statm", "rb") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError, IndexError):  # not on Linux
+                _, resident, shared, *_ = map(int, file.read().split())
+                return (resident - shared) * os.sysconf("SC_PAGE_SIZE")  # without files, which the system drops at will
+        except (OSError, ValueError):  # not on Linux
             return None
 
     def _watch(self, stop):

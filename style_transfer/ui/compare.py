@@ -16,10 +16,10 @@ ABOUT = "All methods side by side on your photograph: which one suits it, and wh
 SIZE, MAX_SIZE, MAX_ITERATIONS = 512, 1024, 300
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 PREVIEW_SECONDS = 0.8
-EXPLAINED = """*From the painting* and *from the photograph* say how far each picture is from the two, as a small network sees
-them: 0 is the same, and lower is nearer. A method that comes near to both has found a good balance. A fixed style has a painting
-of its own, so it is not measured against yours. *Memory* is what the program needed beyond what it held before; visitors who
-paint at the same time can raise it."""
+EXPLAINED = """*From the painting* and *from the photograph* say how far each picture is from the two, as a small network
+sees them: 0 is the same, and lower is nearer. A method that comes near to both has found a good balance. A fixed style has a
+painting of its own, so it is not measured against yours. *Memory* is what the program needed beyond what it held before;
+visitors who paint at the same time can raise it."""
 
 
 def available():
