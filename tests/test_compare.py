@@ -137,7 +137,7 @@ def test_the_least_figures_stand_out():
     assert blues([result()]) == 0
     best = result(seconds=0.5, memory=10 ** 6, style=0.1, content=0.1)
     unknown = result(memory=None, style=None)
-    assert blues([best, result()]) > blues([best, unknown]) > blues([unknown, unknown._replace(seconds=2.0, content=0.5)]) > 0
+    assert blues([best, result()]) > blues([best, unknown]) > 0
 
 
 def test_letters_that_the_font_has_not():
