@@ -29,6 +29,7 @@ OPTIONS = {
     "size": Option(512, "Long side of the pictures in pixels.", 64, 4096),
 }
 WARM = 128  # pixels of the sides of a first picture that nobody sees: files are read and buffers made for it
+STEPS_A_PICTURE = 2  # of Gatys's method, in the time of one that a network paints
 SAMPLE = 0.003  # seconds between two looks at the memory
 # Of the sheet: pixels, and colours as the app has them.
 TILE, CELL, GAP, CAPTION, FOOT = 480, 340, 40, 118, 20
@@ -57,7 +58,7 @@ class Step(NamedTuple):
     """Where `paint` is."""
 
     title: str  # of what is being painted
-    share: float  # of all that is to be painted, 0 to 1; ways count alike
+    share: float  # of all the work, 0 to 1, roughly
     result: Result | None = None  # when it is painted
 
 
@@ -65,6 +66,7 @@ class _Way(NamedTuple):
     method: str
     title: str
     steps: Callable  # (content, style) -> iterator of (share done, picture)
+    work: float = 1.0  # in pictures of a network
 
 
 def _once(function, *arguments, **options):
@@ -90,7 +92,8 @@ def _ways(methods, alphas, fixed_style, iterations, seed, device):
                           lambda content, style: _once(fixed.stylize, content, path, device=device)))
     if "gatys" in methods:
         found.append(_Way("gatys", f"{METHODS['gatys']}, {iterations} steps",
-                          lambda content, style: _optimize(content, style, iterations, seed, device)))
+                          lambda content, style: _optimize(content, style, iterations, seed, device),
+                          max(1.0, iterations / STEPS_A_PICTURE)))
     return found
 
 
@@ -109,8 +112,9 @@ class _Meter:
             return torch.cuda.memory_allocated(self.device)
         try:
             with open("/proc/self/statm", "rb") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError, IndexError):  # not on Linux
+                _, resident, shared, *_ = map(int, file.read().split())
+                return (resident - shared) * os.sysconf("SC_PAGE_SIZE")  # without files, which the system drops at will
+        except (OSError, ValueError):  # not on Linux
             return None
 
     def _watch(self, stop):
@@ -169,8 +173,9 @@ def paint(content, style, methods=OPTIONS["methods"].default, alphas=OPTIONS["al
     ways = _ways(methods, alphas, fixed_style, iterations, seed, device)
     seen, looked_at = _to_measure(content), _to_measure(style)
     warm = [resize(picture, (WARM, WARM)) for picture in (content, style)]
-    for number, way in enumerate(ways):
-        yield Step(way.title, number / len(ways))
+    total, done = sum(way.work for way in ways), 0.0
+    for way in ways:
+        yield Step(way.title, done / total)
         if way.method != "gatys":  # of whose minutes a warm start would be none
             for _ in way.steps(*warm):
                 pass
@@ -178,9 +183,10 @@ def paint(content, style, methods=OPTIONS["methods"].default, alphas=OPTIONS["al
         with contextlib.closing(way.steps(content, style)) as steps:
             while step := meter.run(lambda: next(steps, None)):  # noqa: B023
                 share, picture = step
-                yield Step(way.title, (number + share) / len(ways))
+                yield Step(way.title, (done + share * way.work) / total)
         near = measure(resize(picture, seen.shape[2:]), seen, [looked_at], device)
-        yield Step(way.title, (number + 1) / len(ways), Result(
+        done += way.work
+        yield Step(way.title, 1.0 if way is ways[-1] else done / total, Result(
             way.method, way.title, picture, meter.seconds, meter.memory(), None if way.method == "fixed" else near[0], near[1]))
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, camera, common, files, fixed, gatys, models, opening, recall, video
+from . import arbitrary, camera, common, compare, files, fixed, gatys, models, opening, recall, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys, video, models)  # with TITLE, ABOUT, available(), build(page) -> controls by name
+TABS = (arbitrary, fixed, gatys, compare, video, models)  # with TITLE, ABOUT, available(), build(page) -> controls by name
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.
