@@ -5,8 +5,8 @@ from ..errors import InputError
 from . import common
 from .arbitrary import MAX_SIZE
 
-NAMES = ("method", "alpha", "preserve_color", "stroke", "color_strength", "texture_strength")
-READ = {name: arbitrary.OPTIONS[name] for name in NAMES}
+READ = {name: arbitrary.OPTIONS[name]
+        for name in ("method", "alpha", "preserve_color", "stroke", "color_strength", "texture_strength")}
 READ["strength"] = fixed.OPTIONS["strength"]
 READ["size"] = arbitrary.OPTIONS["size"]._replace(low=128, high=MAX_SIZE)
 
@@ -20,9 +20,9 @@ def _value(name, text):
 def of(request, tabs=()):
     """The settings that a visitor's address asks for, {name: value that may be used}; what is none is left out.
 
-    request: a gr.Request; tabs: the names that `tab` may have. Besides these and `READ`: `photograph`, the file of one of the
-    app's own pictures; for `style`, `painting`, the file of one of the app's own, and `style`, a fixed style's name, where
-    there are such.
+    request: a gr.Request; tabs: the names that `tab` may have. Besides `tab` and what is in `READ`: `photograph`, the name of
+    one of the app's own, gives its file; `style` gives `painting`, the file of one of the app's own, and `style`, the name of
+    a fixed style, where there are such.
     """
     found, asked = {}, dict(request.query_params)
     for name in READ.keys() & asked.keys():

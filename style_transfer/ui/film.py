@@ -68,7 +68,7 @@ def header(path):
 def frames(film, output, method, styles, strength, size, smooth, asked, **look):
     """The steps of `video.stylize`, until there is a file `asked`, or the film is longer than it says and than `limits`."""
     paint = video.painter(method, styles, strength, **look)
-    with contextlib.closing(video.stylize(film, output, paint, size=size, smooth=smooth, limit=MAX_PIXELS)) as steps:
+    with contextlib.closing(video.stylize(film, output, paint, size=size, smooth=smooth, limit=2 * MAX_PIXELS)) as steps:
         for step in steps:
             yield step
             if asked.exists() or step.frame >= limits().frames:
@@ -76,18 +76,16 @@ def frames(film, output, method, styles, strength, size, smooth, asked, **look):
 
 
 def told(status=None, frame=None, stop=None):
-    """What a job yields while it works, for [film, frame, status, download, stop]."""
-    return (gr.skip() if frame is None else gr.Video(visible=False),
-            gr.skip() if frame is None else gr.Image(frame, visible=True),
-            gr.skip() if status is None else status,
-            gr.skip() if frame is None else gr.DownloadButton(visible=False),
+    """What a job yields while it works, for [film, frame, status, download, where the film is, where the frame is, stop]."""
+    shown = (gr.skip(), gr.skip()) if frame is None else (gr.Column(visible=False), gr.Column(visible=True))
+    return (gr.skip(), gr.skip() if frame is None else frame, gr.skip() if status is None else status, gr.skip(), *shown,
             gr.skip() if stop is None else gr.Button(interactive=stop))
 
 
 def done(path, status):
     """What a job yields at its end."""
-    return (gr.Video(str(path), visible=True), gr.Image(None, visible=False), status,
-            gr.DownloadButton(value=str(path), visible=True), gr.Button(interactive=False))
+    return (str(path), gr.skip(), status, str(path), gr.Column(visible=True), gr.Column(visible=False),
+            gr.Button(interactive=False))
 
 
 def _status(step, place, asked):
@@ -192,10 +190,12 @@ def build(page):
             begin, stop = common.buttons("Paint the film")
         with gr.Column(elem_classes="result"):
             status = gr.HTML(EMPTY, elem_classes="status", label="Status", padding=False)
-            frame = gr.Image(label="The frame that was painted last", type="filepath", format="jpeg", interactive=False,
-                             visible=False, buttons=["fullscreen"])
-            painted = gr.Video(label="The painted film", visible=False, interactive=False, buttons=[], elem_classes="film")
-            download = gr.DownloadButton("Download MP4", visible=False)
+            with gr.Column(visible=False) as watched:
+                frame = gr.Image(label="The frame that was painted last", type="filepath", format="jpeg", interactive=False,
+                                 buttons=["fullscreen"])
+            with gr.Column(visible=False) as finished:
+                painted = gr.Video(label="The painted film", interactive=False, buttons=[], elem_classes="film")
+                download = gr.DownloadButton("Download MP4")
         with gr.Column(elem_classes="more"):
             with gr.Accordion("Steadiness, colours, strokes and size", open=False):
                 with gr.Row():
@@ -211,5 +211,5 @@ def build(page):
     gallery.select(fixed.choose, shown, style, trigger_mode="multiple", **common.QUIET)
     pictures.select(common.clicked(samples), None, painting, trigger_mode="multiple", **common.QUIET)
     result.bind(begin.click, run, [film, style, painting, method, strength, size, smooth, preserve_color, stroke],
-                [painted, frame, status, download], stop, api_name="film", **turns.LONG)
+                [painted, frame, status, download, finished, watched], stop, api_name="film", **turns.LONG)
     STOP.bind(stop)
