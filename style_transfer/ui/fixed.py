@@ -49,8 +49,8 @@ def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color=
     with common.as_gradio_errors(), common.job_folder() as folder:
         photograph, network = common.photograph(content, size, own_size), models.named(style, visit)
         image, pictures = yield from turns.compute(
-            partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color, styles.masks(mask, 1, soft_edges),
-            stroke, color_strength, texture_strength)
+            partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color,
+            styles.masks(mask, 1, soft_edges), stroke, color_strength, texture_strength)
         status = result.status(_title(network), image, time.perf_counter() - start)
         several = len(pictures) > 1
         yield *result.show(folder, network.stem, photograph, image, status), gr.Gallery(

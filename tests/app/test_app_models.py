@@ -168,7 +168,8 @@ def test_visitors_from_elsewhere_fetch_nothing(server, endpoints, hub, headers):
 
 @pytest.mark.parametrize("variables, host, allowed", [
     ({}, "127.0.0.1", True), ({}, "10.0.0.5", False), ({"SPACE_ID": "me/space"}, "127.0.0.1", False),
-    ({"SPACE_ID": "me/space", "STYLE_TRANSFER_PULL": "1"}, "10.0.0.5", True), ({"STYLE_TRANSFER_PULL": "0"}, "127.0.0.1", False)])
+    ({"SPACE_ID": "me/space", "STYLE_TRANSFER_PULL": "1"}, "10.0.0.5", True),
+    ({"STYLE_TRANSFER_PULL": "0"}, "127.0.0.1", False)])
 def test_who_may_fetch(monkeypatch, variables, host, allowed):
     for name in ("SPACE_ID", "STYLE_TRANSFER_PULL"):
         monkeypatch.delenv(name, raising=False)

@@ -112,7 +112,8 @@ def test_results_are_kept_in_the_page_alone(open_page):
     assert other.locator(".history").is_hidden()
     page.reload()
     page.get_by_role("tab", name="Models").wait_for()
-    assert items(page).count() == 0 and not page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length")
+    assert items(page).count() == 0
+    assert not page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length")
 
 
 def test_a_result_is_shown_downloaded_compared_and_removed(open_page):
