@@ -250,7 +250,7 @@ def check_own(path):
     try:
         if not networks.of(checkpoints.shared(path))[1].fixed:
             raise InputError(f"{path.name} is no network of a fixed style, and only those can be added here.")
-        fixed.outputs(torch.full((1, 3, 64, 64), 0.5), path)
+        fixed.outputs(torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64), path)
         return checkpoints.entry(path)
     except StyleTransferError as error:
         raise type(error)(str(error.args[0]).replace(str(path), path.name)) from None

@@ -240,15 +240,13 @@ def wrong_files(folder, sprung):
     with torch.no_grad():
         network.last.weight.fill_(torch.nan)
     checkpoints.save(folder / "nan.safetensors", network)
-    for module in (network := randomize(Johnson(width=4, blocks=1))).modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.weight.data.fill_(60_000.0)
-    checkpoints.save(folder / "overflow.safetensors", network, torch.float)
+    network = randomize(Johnson(width=4, blocks=1))
     with torch.no_grad():
         network.last.weight.fill_(3e38)
+        network.last.weight[:, ::2] *= -1  # infinite minus infinite
     checkpoints.save(folder / "infinite.safetensors", network, torch.float)
     checkpoints.save(folder / "decoder.safetensors", Decoder(1, [1, 1], [4, 4]), encoder="0" * 16)
-    checkpoints.save(folder / "large.safetensors", Multimodal((48, 16, 16)), torch.float)
+    checkpoints.save(folder / "large.safetensors", Multimodal((16, 16, 16)), torch.float)
     trap = pickle.dumps(Trap(sprung))
     return {
         "trap.pth": (trap, "may hold programs"), "trap.pt": (trap, "may hold programs"), "trap.safetensors": (trap, "damaged"),
