@@ -17,6 +17,7 @@ const get = (name) => {
 
 async function use(name, script, build) {
   ort = await import(new URL(script, base));
+  ort.env.logLevel = "error"; // which nodes a graphics card leaves to the processor is no news
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   ort.env.wasm.wasmPaths = { mjs: String(new URL(`${build}.mjs`, base)) };
   ort.env.wasm.wasmBinary = await get(`${build}.wasm.gz`);
