@@ -109,9 +109,8 @@ def _winograd(graph, x, kernels):
     taps = graph.weights(kernels.transpose(2, 3, 0, 1).reshape(9, out * channels))
     filters = graph.reshape(graph.add("MatMul", graph.constant(spread), taps), 36, out, channels)
     one_by_one = graph.add("Transpose", graph.pad(x, 1), perm=[1, 0, 2, 3])  # channels as pictures of their own
-    down = graph.add("Conv", one_by_one, graph.constant(INPUT.reshape(6, 1, 6, 1)), kernel_shape=[6, 1], strides=[TILE, 1])
-    across = graph.constant(np.tile(INPUT.reshape(6, 1, 1, 6), (6, 1, 1, 1)))
-    tiles = graph.add("Conv", down, across, kernel_shape=[1, 6], strides=[1, TILE], group=6)
+    window = graph.constant(np.kron(INPUT, INPUT).reshape(36, 1, 6, 6))  # no groups: WebGPU computes those wrongly
+    tiles = graph.add("Conv", one_by_one, window, kernel_shape=[6, 6], strides=[TILE, TILE])
     tiles = graph.add("Transpose", tiles, perm=[1, 0, 2, 3])  # [36, channels, rows, columns]
     product = graph.add("MatMul", filters, graph.reshape(tiles, 0, 0, -1))
     pixels = graph.add("MatMul", graph.constant(np.kron(OUTPUT, OUTPUT)), graph.reshape(product, 36, -1))
