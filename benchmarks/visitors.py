@@ -38,8 +38,9 @@ def photograph(folder, number):
     return path
 
 
-def call(client, folder, number, size):
-    """One job, to its end or abandoned in the middle."""
+def call(server, folder, number, size):
+    """One visitor's job, to its end or abandoned in the middle."""
+    client = Client(server.url, verbose=False, download_files=folder)
     photo, style = handle_file(photograph(folder, number)), handle_file(sorted((EXAMPLES / "styles").glob("*.jpg"))[number % 5])
     name, given, options = [
         ("/fixed", (photo,), {}), ("/arbitrary", (photo, style), {"method": "adain"}),
@@ -47,7 +48,7 @@ def call(client, folder, number, size):
         ("/arbitrary", (photo, style), {"method": "wct", "size": 2048})][number % 5]
     job = client.submit(*given, **{"size": size} | options, api_name=name)
     if number % 5 < 4:
-        job.result(120)
+        job.result(300)
         return
     time.sleep(random.uniform(0.5, 1.5))
     job.cancel()
@@ -60,10 +61,10 @@ def main():
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as temp:
         with running(ROOT / "checkpoints", Path(temp)) as server:
-            client, found = Client(server.url, verbose=False, download_files=folder), []
+            found = []
             print("| jobs | resident, MB |\n|---|---|")
             for number in range(a.jobs):
-                call(client, folder, number, a.size)
+                call(server, folder, number, a.size)
                 if (number + 1) % EVERY == 0:
                     found.append(resident(server.process))
                     print(f"| {number + 1} | {found[-1]:.0f} |", flush=True)

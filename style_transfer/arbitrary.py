@@ -150,7 +150,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
             image = painter.decode(image, encoder, decoder)
         return painter.recolor(image).clamp_(0, 1)
 
-    with progress.part(0 if encoded == list(styles) else ENCODING, 1):
+    with progress.part(0 if all(isinstance(style, EncodedStyle) for style in styles) else ENCODING, 1):
         image = strokes.paint(content, stroke, paint, SMALLEST)
     if masks is not None:
         image = regions.beside(content, image, masks)

@@ -42,7 +42,7 @@ def running(weights, temp, **variables):
                         "TORCH_HOME": str(temp / "torch")} | variables
     log = temp / "log.txt"
     with open(log, "w") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=env, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(240):

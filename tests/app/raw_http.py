@@ -61,10 +61,10 @@ def call(server, endpoint, data, way="queue", event_data=None, session=None, hea
         return False, json.load(error)
 
 
-def upload(server, path):
-    """The path on the server of an uploaded file."""
+def upload(server, path, name=None):
+    """The path on the server of an uploaded file, under its own or another name."""
     border = secrets.token_hex(8)
-    body = (f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'.encode()
+    body = (f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{name or path.name}"\r\n\r\n'.encode()
             + path.read_bytes() + f"\r\n--{border}--\r\n".encode())
     request = urllib.request.Request(f"{server.url}gradio_api/upload", body,
                                      {"Content-Type": f"multipart/form-data; boundary={border}"})

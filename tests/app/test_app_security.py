@@ -1,8 +1,10 @@
 """What strangers may ask of the app: no file of the server but what was uploaded, no address, no path as a name."""
 
+import http.client
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,3 +184,74 @@ def test_files_of_the_server_are_not_handed_out(server, traps):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{server.url}gradio_api/file={path}", timeout=5)
             assert refused.value.code in (403, 404)
+
+
+def request(server, target):
+    """(status, body) of a request whose path goes out as it is, not tidied up by a library."""
+    url = urllib.parse.urlparse(server.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=5)
+    try:
+        connection.putrequest("GET", target, skip_accept_encoding=True)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.read(100_000)
+    finally:
+        connection.close()
+
+
+WAYS = ["/gradio_api/file={path}", "/file={path}", "/gradio_api/file=/{path}", "/gradio_api/file={coded}",
+        "/gradio_api/file={twice}", "/gradio_api/file=file://{path}", "/gradio_api/file=/proc/self/root{path}",
+        "/gradio_api/file={uploads}/../..{back}", "/gradio_api/file={uploads}/%2e%2e/%2e%2e{back}",
+        "/gradio_api/file={uploads}/..%2f..{back}", "/gradio_api/file=../../../..{path}",
+        "/gradio_api/file={uploads}/links/secret.png", "/gradio_api/file={uploads}/link.png",
+        "/static/../../../../../../..{path}", "/static/..%2f..%2f..%2f..%2f..%2f..%2f..{coded}",
+        "/assets/..%2f..%2f..%2f..%2f..%2f..%2f..{coded}", "/svelte/..%2f..%2f..{coded}",
+        "/gradio_api/stream/a/b/..%2f..{coded}", "/gradio_api/proxy=file://{path}", "/proxy=http://127.0.0.1:9{path}",
+        "/gradio_api/file/{path}", "/gradio_api/upload_progress?upload_id={coded}",
+        "/custom_component/a/client/component/..%2f{coded}", "/..{path}", "//{path}", "/gradio_api/file=\\..\\..{path}",
+        "/gradio_api/file={path}%00.png"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_file_of_the_server_is_read_by_its_path(server, traps, way):
+    """Whatever is done to a path: not a byte of the picture beside the app, of its log, its code or the machine comes back."""
+    secret = next(Path(path) for path in traps if path.endswith("secret.png") and "links" not in path and "gradio" not in path)
+    for path in (secret, server.log, ROOT / "app.py", Path("/etc/passwd"), server.temp / "audit.txt"):
+        coded = urllib.parse.quote(str(path), safe="")
+        back = "/" + os.path.relpath(path, server.uploads().parent.parent)
+        twice = urllib.parse.quote(coded, safe="")
+        target = way.format(path=path, coded=coded, twice=twice, uploads=server.uploads(), back=back)
+        status, body = request(server, target)
+        head = path.read_bytes()[:40]
+        assert head and head not in body, (target, status)
+        assert status >= 300 or b"<!doctype html" in body[:200].lower(), (target, status, body[:200])
+    assert "Traceback" not in server.log.read_text()
+
+
+NAMES = ["../../../evil.png", "..\\..\\evil.png", "%2e%2e%2f%2e%2e%2fevil.png", "a/../../../evil.png", "/tmp/evil.png", "..",
+         ".", "evil.png/..", ".evil.png", "~/evil.png", "evil.png%00.txt", "e" * 300 + ".png", "con<script>.png",
+         "évil 🎨.png", "; rm -rf evil.png"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:20])
+def test_an_upload_lands_in_the_folder_of_uploads_whatever_its_name(server, name):
+    photo = next((ROOT / "examples/photos").glob("*.jpg"))
+    before = {path for path in server.temp.rglob("*") if not path.is_relative_to(server.uploads())}
+    try:
+        path = raw_http.upload(server, photo, name)
+    except urllib.error.HTTPError as error:
+        assert error.code in (400, 413, 422)
+        return
+    assert Path(path).resolve().is_relative_to(server.uploads()) and Path(path).read_bytes() == photo.read_bytes()
+    assert {path for path in server.temp.rglob("*") if not path.is_relative_to(server.uploads())} == before
+    assert not Path("/tmp/evil.png").exists()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_an_upload_of_too_many_bytes_is_refused(server, tmp_path):
+    (tmp_path / "large.png").write_bytes(b"\0" * 21_000_000)
+    with pytest.raises(urllib.error.URLError) as refused:
+        raw_http.upload(server, tmp_path / "large.png")
+    # the connection may be closed before all is sent
+    assert getattr(refused.value, "code", 413) == 413
+    assert not [path for path in server.uploads().rglob("*") if path.is_file() and path.stat().st_size > 20e6]

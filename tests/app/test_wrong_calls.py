@@ -1,8 +1,12 @@
 """Wrong calls of the running app, a table: each answers with a sentence at once, and the app works on."""
 
 import json
+import re
+import struct
 import time
 import urllib.error
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +39,16 @@ NUMBERS = ["1", "many", "", [], [1], {}, {"a": 1}, True, NAN, INF, -INF, -1, 10 
 WORDS = [5, 0.5, True, [], {}, ["match"], "nonono", "", "<b>x</b>", NAN]
 NAMES = [5, [], {}, True, "", "nonono", "../the-scream", "/etc/passwd", "a/b/c", "<img src=x>", "\0", "x" * 5000, "encoder",
          "photo.jpg", "the-scream.safetensors"]
+
+MANY = ("frames.gif", "frames.png", "frames.webp", "pages.tiff")
+
+
+def many_frames(path, count=1500):
+    """A file of so many pictures, the first of which is all that is asked for."""
+    frames = [Image.new("RGB", (160, 120), (k % 256, 40, 80)) for k in range(count if path.suffix != ".webp" else 200)]
+    options = {"compression": "tiff_deflate"} if path.suffix == ".tiff" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+
 
 WRONG = [
     *(("fixed", case) for case in [
@@ -71,6 +85,8 @@ def files(server, tmp_path_factory):
     (folder / "a<b>bold.jpg").write_text("no picture")
     Image.new("1", (9000, 9000)).save(folder / "huge.png")
     Image.new("RGB", (2000, 1)).save(folder / "strip.png")
+    for name in MANY:
+        many_frames(folder / name)
     return {path.name: raw_http.upload(server, path) for path in folder.iterdir()}
 
 
@@ -144,6 +160,37 @@ def test_photographs_in_a_row_of_which_one_is_none(server, public, files):
     some = [{"path": files[name]} | META for name in ("text.jpg", "photo.jpg", "huge.png")]
     worked, answer = raw_http.call(server, batch, [some, None, 1, 128, "off"])
     assert worked, answer
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_of_many_frames_the_first_is_painted_at_once(server, public, files, name):
+    start = time.monotonic()
+    worked, answer = paint(server, public, files, "fixed", {"content": Upload(name)})
+    assert worked, answer
+    assert time.monotonic() - start < SECONDS
+
+
+def text_bomb(path):
+    """A PNG whose comment unpacks to 500 MB."""
+    comment = zlib.compress(b"a" * 500_000_000, 1)
+    data = b"comment\0\0" + comment
+    chunk = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))
+    Image.new("RGB", (64, 64)).save(path)
+    png = path.read_bytes()
+    path.write_bytes(png[:33] + chunk + png[33:])
+
+
+def test_a_comment_that_unpacks_to_much_does_no_harm(server, public, files, tmp_path):
+    text_bomb(tmp_path / "bomb.png")
+    files["bomb.png"] = raw_http.upload(server, tmp_path / "bomb.png")
+    before = Path(f"/proc/{server.process}/status").read_text()
+    start = time.monotonic()
+    worked, answer = paint(server, public, files, "fixed", {"content": Upload("bomb.png")})
+    if not worked:
+        check_sentence(answer)
+    after = Path(f"/proc/{server.process}/status").read_text()
+    peaks = [int(re.search(r"VmHWM:\s+(\d+)", text)[1]) for text in (before, after)]
+    assert time.monotonic() - start < SECONDS and peaks[1] - peaks[0] < 200_000  # kB
 
 
 def test_after_all_of_it_the_log_is_clean(server):
