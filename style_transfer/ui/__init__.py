@@ -1,5 +1,6 @@
-"""The Gradio interface: one file a tab, what they share in common.py, who computes when in turns.py, what a call may bring in
-inputs.py, where files lie in files.py, how it looks in theme.py and page.css, and what keyboards and screen readers need beyond Gradio in page.js."""
+"""The Gradio interface: one file a tab, what they share in common.py, styles.py and result.py, who computes when in turns.py,
+what a call may bring in inputs.py, where visitors' files lie in files.py, how it looks in theme.py and page.css, and what
+keyboards and screen readers need beyond Gradio in page.js."""
 
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def build():
             for tab in TABS:
                 if tab.available():
                     name = tab.__name__.rpartition(".")[2]
-                    with gr.Tab(tab.TITLE, id=name):
+                    with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}"):
                         gr.Markdown(tab.ABOUT, elem_classes="about")
                         controls[name] = tab.build(page) or {}
         recall.build(page, pages, controls)

@@ -177,7 +177,7 @@ def build(page):
     tiles, choices, labels = fixed._gallery(fixed._sorted(weights.installed(*networks.FIXED)[0]))
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
-            film = Film(label=f"Film, {limits().seconds:.0f} s at most", sources=["upload"], height=240, elem_classes="film")
+            film = Film(label=f"Film, {limits().seconds:.0f} s at most", sources=["upload"], height=170, elem_classes="film")
             method = common.choice(METHOD, "Painted by", gr.Dropdown)
             with gr.Column() as of_networks:
                 gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
