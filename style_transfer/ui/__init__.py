@@ -1,5 +1,6 @@
 """The Gradio interface: one file a tab, what they share in common.py, who computes when in turns.py, what a call may bring in
-inputs.py, where files lie in files.py, how it looks in theme.py and page.css, and what keyboards and screen readers need beyond Gradio in page.js."""
+inputs.py, where files lie in files.py, how it looks in theme.py and page.css, and what keyboards and screen readers need beyond
+Gradio in page.js."""
 
 from pathlib import Path
 
