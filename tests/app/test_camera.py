@@ -45,6 +45,7 @@ def show(page, server, theme="light"):
     page.set_default_timeout(60 * SECONDS)
     page.goto(f"{server.url}?__theme={theme}")
     page.get_by_role("tab", name="Video and camera", exact=True).click()
+    page.get_by_role("tab", name="Camera", exact=True).click()
     playwright.expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
     return page
 
