@@ -20,7 +20,7 @@ TEMPLATE = """<section class="history" aria-label="Made in this visit" hidden>
 <div class="pictures"></div>
 <div class="actions"><a class="download">Download</a><button type="button" class="use">Use these settings</button>
 <button type="button" class="copy">Copy the settings</button>
-<label>Compare with <select></select></label><button type="button" class="remove">Remove</button></div></dialog>"""
+<button type="button" class="remove">Remove</button><label>Compare with <select></select></label></div></dialog>"""
 
 
 class History(gr.HTML):

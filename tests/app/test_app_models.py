@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from style_transfer import checkpoints, weights
 from style_transfer.errors import InputError
@@ -177,6 +178,21 @@ def test_who_may_fetch(monkeypatch, variables, host, allowed):
         monkeypatch.setenv(name, value)
     request = SimpleNamespace(client=SimpleNamespace(host=host), headers={"host": "localhost:7860"})
     assert models.may_pull(request) is allowed
+
+
+def test_what_is_stopped_adds_nothing(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(models, "may_pull", lambda request: True)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "here")
+    (tmp_path / "here").mkdir()
+    steps = models.pull("me/more", models.Visit(), None)
+    said = [next(steps)[0] for _ in range(3)]
+    assert "Asking" in said[0] and "1 of 4" in said[1] and "2 of 4" in said[2]
+    steps.close()
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_full_disk_is_noticed(monkeypatch):
