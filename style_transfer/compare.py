@@ -33,13 +33,13 @@ STEPS_A_PICTURE = 2  # of Gatys's method, in the time of one that a network pain
 SAMPLE = 0.003  # seconds between two looks at the memory
 # Of the sheet: pixels, and colours as the app has them.
 TILE, CELL, GAP, CAPTION, FOOT = 480, 340, 40, 118, 20
-PAPER, INK, PALE, BEST, LINE = "#faf8f5", "#1c1a17", "#6b645c", "#4153b3", "#e2dcd2"
+PAPER, INK, PALE, BEST = "#faf8f5", "#1c1a17", "#6b645c", "#4153b3"
 COLUMNS = 4
 FIGURES = (0, 0.2, 0.4, 0.69, 1)  # where they stand, in parts of a column
 NOTE = ("Near to the painting: means and deviations of features, over relu1_1 to relu5_1. Near to the photograph: normalised "
         "features, relu3_4 and relu4_1. Both in the compact encoder at 512 pixels at most, without a unit: 0 is the same, "
-        "lower is nearer. A fixed style has a painting of its own and is not measured against this one. Memory: what the process held "
-        "at most beyond what it held before.")
+        "lower is nearer. A fixed style has a painting of its own and is not measured against this one. Memory: what the "
+        "process held at most beyond what it held before.")
 
 
 class Result(NamedTuple):
