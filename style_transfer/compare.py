@@ -102,7 +102,7 @@ class _Meter:
 
     def __init__(self, device):
         self.device, self.seconds = device, 0.0
-        with contextlib.suppress(OSError, AttributeError, TypeError):  # glibc keeps what was freed, and would not ask for it again
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # glibc keeps what was freed
             ctypes.CDLL(None).malloc_trim(0)
         self.before = self.peak = self._now()
 
