@@ -33,13 +33,13 @@ STEPS_A_PICTURE = 2  # of Gatys's method, in the time of one that a network pain
 SAMPLE = 0.003  # seconds between two looks at the memory
 # Of the sheet: pixels, and colours as the app has them.
 TILE, CELL, GAP, CAPTION, FOOT = 480, 340, 40, 118, 20
-PAPER, INK, PALE, BEST, LINE = "#faf8f5", "#1c1a17", "#6b645c", "#4153b3", "#e2dcd2"
+PAPER, INK, PALE, BEST = "#faf8f5", "#1c1a17", "#6b645c", "#4153b3"
 COLUMNS = 4
 FIGURES = (0, 0.2, 0.4, 0.69, 1)  # where they stand, in parts of a column
 NOTE = ("Near to the painting: means and deviations of features, over relu1_1 to relu5_1. Near to the photograph: normalised "
-        "features, relu3_4 and relu4_1. Both in the compact encoder at 512 pixels, without a unit: 0 is the same, lower is "
-        "nearer. A fixed style has a painting of its own and is not measured against this one. Memory: what the process held "
-        "at most beyond what it held before.")
+        "features, relu3_4 and relu4_1. Both in the compact encoder at 512 pixels at most, without a unit: 0 is the same, "
+        "lower is nearer. A fixed style has a painting of its own and is not measured against this one. Memory: what the "
+        "process held at most beyond what it held before.")
 
 
 class Result(NamedTuple):
@@ -102,7 +102,7 @@ class _Meter:
 
     def __init__(self, device):
         self.device, self.seconds = device, 0.0
-        with contextlib.suppress(OSError, AttributeError):  # glibc keeps what was freed, and would not ask for it again
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # glibc keeps what was freed
             ctypes.CDLL(None).malloc_trim(0)
         self.before = self.peak = self._now()
 
@@ -119,7 +119,7 @@ class _Meter:
 
     def _watch(self, stop):
         while not stop.wait(SAMPLE):
-            self.peak = max(self.peak, self._now())
+            self.peak = max(self.peak, self._now() or 0)
 
     def run(self, function):
         """function(), measured."""
@@ -233,7 +233,7 @@ def sheet(content, style, results):
     columns = min(COLUMNS, len(results) + 2)
     rows = -(-(len(results) + 2) // columns)
     total = GAP + columns * (cell + GAP)
-    font, small = ImageFont.load_default(20), ImageFont.load_default(14)
+    small = ImageFont.load_default(14)
     note = textwrap.wrap(NOTE, max(40, round((total - 2 * GAP) / small.getlength(NOTE) * len(NOTE))))
     page = Image.new("RGB", (total, GAP + rows * (height + CAPTION) + FOOT * len(note) + GAP), PAPER)
     draw = ImageDraw.Draw(page)
@@ -250,7 +250,8 @@ def sheet(content, style, results):
         values = (result.seconds, result.memory, result.style, result.content)
         for k, (what, text) in enumerate(figures(result).items()):
             x, room = left + round(FIGURES[k] * cell), (FIGURES[k + 1] - FIGURES[k]) * cell - 6
-            draw.text((x, top + 36), text, BEST if values[k] is not None and values[k] == best[k] else INK, font)
+            least = values[k] is not None and values[k] == best[k]
+            draw.text((x, top + 36), text, BEST if least else INK, _fitting(draw, text, room, (20, 18, 16, 14)))
             draw.text((x, top + 62), what, PALE, _fitting(draw, what, room, (14, 13, 12, 11, 10, 9)))
     for k, line in enumerate(note):
         draw.text((GAP, page.height - GAP // 2 - FOOT * (len(note) - k)), line, PALE, small)
