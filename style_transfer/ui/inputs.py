@@ -174,8 +174,10 @@ def _describe(parameter, block, function):
         parameter |= {"parameter_has_default": default is None, "parameter_default": None, "example_input": None}
     elif isinstance(block, (gr.Slider, gr.Number)):
         kind = kind | {"minimum": block.minimum, "maximum": block.maximum}
-    elif isinstance(block, gr.CheckboxGroup) and all(isinstance(name, int) for _, name in block.choices):
-        kind = kind | {"items": kind["items"] | {"type": "integer"}}
+    elif isinstance(block, gr.CheckboxGroup):
+        kinds = {type(name) for _, name in block.choices}
+        number = {int: "integer", float: "number"}.get(*kinds) if len(kinds) == 1 else None
+        kind = kind | {"items": kind["items"] | ({"type": number} if number else {})}
     parameter["type"] = kind | {"description": text}
     parameter["python_type"] = parameter["python_type"] | {"description": text}
 

@@ -116,10 +116,10 @@ def test_missing_backbone_gets_a_sentence(client, pictures):
 
 def test_public_endpoints(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/arbitrary", "/fixed", "/gatys"}
-    for endpoint in endpoints.values():
+    assert set(endpoints) == {"/arbitrary", "/fixed", "/gatys", "/compare", "/film"}
+    for name, endpoint in endpoints.items():
         first, second, *rest = endpoint["parameters"]
-        assert (first["parameter_name"], second["parameter_name"]) == ("content", "style")
+        assert (first["parameter_name"], second["parameter_name"]) == ("film" if name == "/film" else "content", "style")
         assert all(p["parameter_has_default"] for p in rest)
 
 
