@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import math
 import os
 import time
 from pathlib import Path
@@ -65,13 +66,13 @@ def header(path):
     return found
 
 
-def frames(film, output, method, styles, strength, size, smooth, asked, **look):
-    """The steps of `video.stylize`, until there is a file `asked`, or the film is longer than it says and than `limits`."""
-    paint = video.painter(method, styles, strength, **look)
-    with contextlib.closing(video.stylize(film, output, paint, size=size, smooth=smooth, limit=2 * MAX_PIXELS)) as steps:
+def paint(film, output, method, styles, strength, size, smooth, asked, *, frames, **look):
+    """The steps of `video.stylize` until there is a file `asked`, so many frames at most."""
+    painter = video.painter(method, styles, strength, **look)
+    with contextlib.closing(video.stylize(film, output, painter, size=size, smooth=smooth, limit=2 * MAX_PIXELS)) as steps:
         for step in steps:
             yield step
-            if asked.exists() or step.frame >= limits().frames:
+            if asked.exists() or step.frame >= frames:
                 return
 
 
@@ -129,13 +130,14 @@ def run(film, style=None, painting=None, method="fixed", strength=1.0, size=SIZE
         styles, title = _styles(method, style, painting)
         size = min(size, max(found.width, found.height))
         output, step, shown = Path(folder, f"{Path(film).stem[:80]}-painted.mp4"), None, 0.0
-        with turns.Place((found.frames or limits().frames) * size ** 2 * found.height / found.width) as place:
+        most = min(2 * (found.frames or math.inf) + FRAMES_A_SECOND, limits().frames)  # not all headers tell the truth
+        with turns.Place((found.frames or most) * size ** 2 * found.height / found.width) as place:
             yield told("", stop=True)
             while (before := place.ahead())[0] and not asked.exists():
                 yield told(turns.waiting(*before))
-                time.sleep(PREVIEW_SECONDS)
+                time.sleep(turns.EVERY)
             start = time.perf_counter()
-            for now in turns.iterate(frames, film, output, method, styles, strength, size, smooth, asked,
+            for now in turns.iterate(paint, film, output, method, styles, strength, size, smooth, asked, frames=most,
                                      preserve_color=preserve_color, stroke=stroke):
                 if now is None:
                     yield told()
@@ -153,7 +155,7 @@ def run(film, style=None, painting=None, method="fixed", strength=1.0, size=SIZE
                     yield told(_status(step, place, asked), str(picture))
         if step is None:
             raise StyleTransferError("Stopped before the first frame was painted: begin again for a film.")
-        whole = not asked.exists() and step.frame < limits().frames
+        whole = not asked.exists() and step.frame < most
         yield done(output, _summary(title, step, place.elapsed, whole))
 
 

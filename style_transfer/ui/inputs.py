@@ -16,6 +16,7 @@ ADDRESS = "/gradio_api/file="  # where Gradio shows what was uploaded
 # by which clients and agents know that a file is to be given
 FILE = {"type": "object", "title": "FileData", "properties": {
     "path": {"type": "string"}, "meta": {"type": "object", "properties": {"_type": {"const": "gradio.FileData"}}}}}
+JSON_TYPES = {str: "string", int: "integer", float: "number"}
 NO_UPLOAD = "A file here must be one that was uploaded: choose or upload it again."
 FRAME, FRAME_BYTES = "data:image/jpeg;base64,", 2_000_000  # how a camera's picture begins; how long it may be
 NO_FRAME = "A camera's picture here must be a JPEG below 1.5 MB: let Gradio's own camera take it."
@@ -174,10 +175,9 @@ def _describe(parameter, block, function):
         parameter |= {"parameter_has_default": default is None, "parameter_default": None, "example_input": None}
     elif isinstance(block, (gr.Slider, gr.Number)):
         kind = kind | {"minimum": block.minimum, "maximum": block.maximum}
-    elif isinstance(block, gr.CheckboxGroup):
-        kinds = {type(name) for _, name in block.choices}
-        number = {int: "integer", float: "number"}.get(*kinds) if len(kinds) == 1 else None
-        kind = kind | {"items": kind["items"] | ({"type": number} if number else {})}
+    elif isinstance(block, gr.CheckboxGroup):  # which Gradio takes for texts
+        kinds = {JSON_TYPES[type(name)] for _, name in block.choices}
+        kind = kind | {"items": kind["items"] | {"type": kinds.pop() if len(kinds) == 1 else "number"}}
     parameter["type"] = kind | {"description": text}
     parameter["python_type"] = parameter["python_type"] | {"description": text}
 

@@ -104,9 +104,10 @@ def _take(job, function, *arguments, **options):
             while not futures.wait([future], EVERY).done:
                 yield job.progress()
             return future.result()
-        finally:
+        except GeneratorExit:  # not at its end: a step may have begun, in threads of its own, what the next one needs
             job.stopped = True
             future.cancel()
+            raise
     finally:
         _JOBS.remove(job)
 
@@ -122,6 +123,8 @@ def _seconds(function, *arguments, **options):
 
     A picture takes a part of a second; most of the time goes by until the networks are there.
     """
+    if "frames" in options:  # of a film, each of which is steadied on the CPU
+        return round(min(15 + 0.1 * options["frames"], 120))
     megapixels = _pixels(arguments, options) / 1e6
     iterations = options.get("iterations")
     return round(5 + 0.5 * megapixels if iterations is None else min(15 + iterations * (0.03 + 0.05 * megapixels), 120))

@@ -60,7 +60,7 @@ def test_programs_are_told_every_range_choice_and_file(server):
                 assert choice in words
             if "enum" in kind.get("items", {}):
                 assert set(default) <= set(kind["items"]["enum"])
-                assert {"integer": int, "number": float, "string": str}[kind["items"]["type"]] is type(default[0])
+                assert kind["items"]["type"] == inputs.JSON_TYPES[type(default[0])]
         assert str(server.temp) not in str(endpoint) and "raw.githubusercontent.com" not in str(endpoint["parameters"])
 
 

@@ -53,7 +53,7 @@ def paint(server):
 
     def call():
         start = time.monotonic()
-        worked, answer = raw_http.call(server, fixed, [photo, name, 1, 512, "off"])
+        worked, answer = raw_http.call(server, fixed, [photo, name, 1, 512])
         assert worked, answer
         return time.monotonic() - start
 

@@ -10,6 +10,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.app.app_server import ROOT, running
+from tests.test_video import bars, film, read
 
 PHOTO, STYLE = (next((ROOT / f"examples/{kind}").glob("*.jpg")) for kind in ("photos", "styles"))
 
@@ -47,6 +48,15 @@ def test_a_picture_is_painted_in_another_process(server, client, name, options, 
         assert max(image.size) == options.get("size", 768)
     call, = calls(server)[before:]
     assert least <= call[1] <= most and isinstance(call[1], int), call
+    assert not server.jobs()
+
+
+def test_a_film_is_painted_in_another_process(server, client, tmp_path):
+    before = len(calls(server)) if server.gpu.exists() else 0
+    path = film(tmp_path / "bars.mp4", [bars(shift=3 * number) for number in range(8)])
+    assert len(read(client.predict(handle_file(path), style="udnie", api_name="/film")[0])[0]) == 8
+    call, = calls(server)[before:]
+    assert 15 <= call[1] <= 30, call
     assert not server.jobs()
 
 
