@@ -21,6 +21,7 @@ LAUNCH = dict(
     css_paths=Path(__file__).with_name("page.css"),
     js=Path(__file__).with_name("page.js").read_text(),
     max_file_size="100mb",  # films; pictures have limits of their own
+    state_session_capacity=50,  # Gradio keeps some hundred kilobytes for each, for an hour after they have left
     run_history=False,  # it would leave people's pictures in the browsers of shared machines
     footer_links=["api", "settings"],
     app_kwargs=camera.APP,

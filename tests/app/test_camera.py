@@ -246,11 +246,13 @@ def test_what_is_no_picture_is_said_and_what_is_too_large_too():
 def test_cameras_wait_for_no_other_job():
     """While a long job computes, a camera's picture is painted."""
     from style_transfer.ui import turns
-    element = []
+    element, done = [], threading.Event()
     content = (EXAMPLES / "photos" / "cat.jpg").read_bytes()
-    with turns._TURN:
-        thread = threading.Thread(target=lambda: element.append(camera.paint(content, STYLES[0])))
-        thread.start()
-        thread.join(60)
+    long = turns._DEVICE.submit(done.wait, 90)
+    thread = threading.Thread(target=lambda: element.append(camera.paint(content, STYLES[0])))
+    thread.start()
+    thread.join(60)
+    assert not long.done()
+    done.set()
     assert element and element[0].startswith("<img")
     assert max(images.load(camera.base64.b64decode(element[0].partition("base64,")[2].partition('"')[0])).shape) == camera.SIZE
