@@ -53,13 +53,17 @@ def many_frames(path, count=1500):
 WRONG = [
     *(("fixed", case) for case in [
         {"content": None}, *values("content", *PICTURES, *FILES), *values("style", *NAMES),
-        *values("strength", *NUMBERS[:-1], 1.1), *values("size", *NUMBERS, 127, 2049, 200.5),
-        *values("preserve_color", *WORDS)]),
+        *values("strength", *NUMBERS[:-1], 1.1), *values("size", *NUMBERS, 127, 4097, 200.5),
+        *values("preserve_color", *WORDS), *values("own_size", 1, "true", [], {}, NAN), *values("stroke", *NUMBERS, 0.2, 8.5),
+        *values("color_strength", *NUMBERS[:-2], 1.1), *values("texture_strength", *NUMBERS[:-2], 1.1),
+        *values("mask", *PICTURES[:4], *FILES), *values("soft_edges", *NUMBERS[:-2], 0.2)]),
     *(("arbitrary", case) for case in [
         {"content": None}, {"style": None}, *values("content", *PICTURES[:4], *FILES), *values("style", *PICTURES[:4], *FILES),
         *values("style_4", *PICTURES[:4], *FILES[:3]), *values("weight_1", *NUMBERS), *values("method", *WORDS),
         {"style_2": Upload("photo.jpg"), "weight_1": 0, "weight_2": 0},
-        *values("alpha", *NUMBERS, 1.1), *values("size", *NUMBERS, 127, 2049, 200.5), *values("preserve_color", *WORDS),
+        *values("alpha", *NUMBERS, 1.1), *values("size", *NUMBERS, 127, 4097, 200.5), *values("preserve_color", *WORDS),
+        *values("works", 5, "photo.jpg", {}, [5], [None], ["photo.jpg"], [{"path": "/etc/hostname"} | META]),
+        *values("mask", *PICTURES[:4], *FILES), {"style_2": Upload("photo.jpg"), "mask": Upload("one-colour.png")},
         *values("wct_levels", 4, "4", {}, [0], [6], ["4"], [[4]], [None], [4.5], True), {"method": "wct", "wct_levels": []},
         *({"method": "adain", "decoder": name} for name in NAMES), {"content": Upload("strip.png")}]),
     *(("gatys", case) for case in [
@@ -67,7 +71,7 @@ WRONG = [
         *values("log_ratio", *NUMBERS[:-2], 9, -9), *values("preserve_color", *WORDS),
         *values("content_layer", *WORDS, "relu5_2"),
         *values("style_layers", 1, "relu1_1", {}, [], ["relu9_9"], [[]], [None], ["<b>"], True, ["relu5_4"]),
-        *values("iterations", *NUMBERS, 9, 1001, 10.5), *values("size", *NUMBERS, 127, 1025), *values("start", *WORDS),
+        *values("iterations", *NUMBERS, 9, 1001, 10.5), *values("size", *NUMBERS, 127, 2049), *values("start", *WORDS),
         *values("optimizer", *WORDS), *values("backbone", *WORDS, "vgg19"), *values("seed", *NUMBERS, 0.5, 2 ** 31),
         {"content": Upload("strip.png")}]),
 ]
@@ -85,6 +89,7 @@ def files(server, tmp_path_factory):
     (folder / "a<b>bold.jpg").write_text("no picture")
     Image.new("1", (9000, 9000)).save(folder / "huge.png")
     Image.new("RGB", (2000, 1)).save(folder / "strip.png")
+    Image.new("RGB", (50, 70), "red").save(folder / "one-colour.png")  # as a mask, of another size than the photograph
     for name in MANY:
         many_frames(folder / name)
     return {path.name: raw_http.upload(server, path) for path in folder.iterdir()}
@@ -102,7 +107,7 @@ def public(server):
 def works_on(server, public, files):
     """After all of it the next picture is painted."""
     yield
-    for name in public:
+    for name in SMALL:
         worked, answer = paint(server, public, files, name, {})
         assert worked, answer
 
@@ -152,13 +157,13 @@ def test_too_many_values(server, public, files, name):
 
 def test_photographs_in_a_row_of_which_one_is_none(server, public, files):
     """The private endpoint of several photographs: the wrong ones are left out, no file at all is a sentence."""
-    batch = next(e for e in raw_http.endpoints(server) if "file" in e[2])
+    batch = next(e for e in raw_http.endpoints(server) if e[2][:2] == ["file", "dropdown"])
     for wrong in (None, [], "photo.jpg", {}, [5], [None], [{"path": "/etc/hostname"} | META]):
-        worked, answer = raw_http.call(server, batch, [wrong, None, 1, 128, "off"])
+        worked, answer = raw_http.call(server, batch, [wrong, None, 1, 128])
         assert not worked
         check_sentence(answer)
     some = [{"path": files[name]} | META for name in ("text.jpg", "photo.jpg", "huge.png")]
-    worked, answer = raw_http.call(server, batch, [some, None, 1, 128, "off"])
+    worked, answer = raw_http.call(server, batch, [some, None, 1, 128])
     assert worked, answer
 
 
