@@ -39,7 +39,7 @@ def test_only_what_is_chosen_is_painted(client):
     ({"methods": "wct"}, "must be a list"), ({"strengths": []}, "one strength"), ({"strengths": [0.3]}, "must be a list"),
     ({"strengths": [True]}, "from 0 to 1"), ({"fixed_style": "../../etc/passwd"}, "must be one of"),
     ({"iterations": 1000}, "whole number from 10 to 300"), ({"size": 5000}, "whole number from 128 to 1024"),
-    ({"style": {"path": "/etc/hostname"} | META}, "a file that was uploaded"),
+    ({"style": {"path": "/etc/hostname"} | META}, "that was uploaded"),
 ])
 def test_wrong_values_are_a_sentence(server, change, words):
     info = raw_http.get(f"{server.url}gradio_api/info")["named_endpoints"]["/compare"]
