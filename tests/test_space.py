@@ -9,7 +9,8 @@ from huggingface_hub.repocard import RepoCard
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "pinned", "license",
-        "short_description", "models", "tags", "preload_from_hub", "startup_duration_timeout", "suggested_hardware"}
+        "short_description", "models", "tags", "preload_from_hub", "startup_duration_timeout", "suggested_hardware",
+        "custom_headers"}
 COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 

@@ -24,7 +24,7 @@ def wait_for(job, words, seconds=60):
     """The first status of a Gatys job that has these words in it."""
     start = time.monotonic()
     while True:
-        found = [output[3] for output in job.outputs() if words in output[3]]
+        found = [output[2] for output in job.outputs() if words in output[2]]
         if found:
             return found[0]
         assert time.monotonic() - start < seconds, (words, job.outputs()[-1:])
