@@ -123,7 +123,7 @@ def test_a_result_is_shown_downloaded_compared_and_removed(open_page):
         playwright.expect(items(page)).to_have_count(number)
     dialog = open_first(page, 2)
     assert dialog.locator("figure").count() == 1 and "pixels" in dialog.locator("figcaption").inner_text()
-    playwright.expect(dialog.get_by_role("button", name="Use these settings")).to_be_hidden()  # this one holds none
+    playwright.expect(dialog.get_by_role("button", name="Use these settings")).to_be_visible()
     with page.expect_download() as download:
         dialog.get_by_role("link", name="Download").click()
     with Image.open(download.value.path()) as image:

@@ -15,6 +15,7 @@ from style_transfer.ui import camera, inputs
 from tests.conftest import EXAMPLES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install playwright")
+playwright.expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -132,7 +133,7 @@ def test_detail_changes_while_it_runs_and_stop_ends_the_camera(page):
     start(page)
     page.get_by_label("Detail").select_option("192")
     page.wait_for_function("document.querySelector('.camera canvas').width === 192")
-    assert page.locator(".camera .rate").inner_text().endswith("pictures a second")
+    page.locator(".camera .rate", has_text="pictures a second").wait_for()
     page.evaluate("window.track = document.querySelector('.camera video').srcObject.getVideoTracks()[0]")
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
