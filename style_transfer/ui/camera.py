@@ -98,18 +98,31 @@ def paint(frame, style):
 
 def build():
     """The camera's components and events."""
-    found = styles()
+    installed, _ = weights.installed(*networks.FIXED)
+    if not installed:
+        gr.Markdown("There is no fixed style here yet: fetch one in the tab Models, then load this page again.")
+        return
+    if found := styles():
+        _in_the_browser(found)
+    else:
+        gr.Markdown("No style here is exported for the browser (`python -m training.export_onnx`): the server paints.")
+    with gr.Accordion("Where the browser cannot paint: let the server do it", open=not found):
+        _by_the_server(sorted((s.entry.title, s.entry.name) for s in installed))
+
+
+def _in_the_browser(found):
     value = dict(place=f"{PLACE}/", styles=[dict(
         file=_network(s.entry.name).name, title=s.entry.title, tile=s.tile() and s.tile().name) for s in found])
     gr.HTML(value, html_template=(HERE / "camera.html").read_text(), css_template=(HERE / "camera.css").read_text(),
             js_on_load=ON_LOAD, apply_default_css=False, label="Camera")
-    with gr.Accordion("Where the browser cannot paint: let the server do it", open=False):
-        gr.Markdown("Each picture is sent to the server, painted there and sent back, a few in a second, and kept nowhere.")
-        names = [(s.entry.title, s.entry.name) for s in found]
-        style = gr.Dropdown(names, value=names[0][1], label="Style")
-        with gr.Row():
-            camera = Frame(label="Camera", sources=["webcam"], streaming=True, height=320,
-                           webcam_options=gr.WebcamOptions(constraints={"video": {"width": 320, "height": 240}}))
-            painting = gr.HTML(label="Painted by the server", css_template=".painting { width: 100%; height: auto; }")
-        camera.stream(paint, [camera, style], painting, stream_every=EVERY, show_progress="hidden",
-                      **STREAM, **common.PRIVATE)
+
+
+def _by_the_server(names):
+    gr.Markdown("Each picture is sent to the server, painted there and sent back, a few in a second, and kept nowhere.")
+    style = gr.Dropdown(names, value=names[0][1], label="Style")
+    with gr.Row():
+        camera = Frame(label="Camera", sources=["webcam"], streaming=True, height=320,
+                       webcam_options=gr.WebcamOptions(constraints={"video": {"width": 320, "height": 240}}))
+        painting = gr.HTML(label="Painted by the server", css_template=".painting { width: 100%; height: auto; }")
+    camera.stream(paint, [camera, style], painting, stream_every=EVERY, show_progress="hidden",
+                  **STREAM, **common.PRIVATE)

@@ -109,7 +109,7 @@ def buttons(text):
     """The button that begins the work, and the one that ends it."""
     with gr.Row(elem_classes="begin"):
         return (gr.Button(text, variant="primary", size="lg", scale=3, min_width=140),
-                gr.Button("Stop", size="lg", interactive=False, min_width=80))
+                gr.Button("Stop", size="lg", interactive=False, min_width=80, elem_classes="stop"))
 
 
 def load(path, size):

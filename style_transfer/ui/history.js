@@ -4,6 +4,7 @@ const LIMIT = 20000;  // characters of settings
 const find = (selector) => element.querySelector(selector);
 let made = [], shown = null, number = 0;
 const pending = new Map();  // download button's id -> { tab, url } of its newest picture
+const noted = new Map();  // download button's id -> url of the last one in the strip: a button may tell of a picture twice
 
 // The JSON under the keyword "style-transfer" in a PNG's text chunks, uncompressed, or "".
 const settings = (bytes) => {
@@ -108,12 +109,13 @@ const settle = () => {
     const buttons = [...studio?.querySelectorAll("button") || []];
     if (buttons.some((button) => button.textContent.trim() === "Stop" && !button.disabled)) continue;
     pending.delete(id);
+    noted.set(id, url);
     add(tab, url, studio?.querySelector(".status .prose, .prose.status")?.textContent.trim() || "").catch(() => {});
   }
   if (pending.size) setTimeout(settle, 300);
 };
 addEventListener("style-transfer-result", ({ detail: { id, tab, url } }) => {
-  if (!url) return;
+  if (!url || noted.get(id) === url) return;
   if (!pending.size) setTimeout(settle, 300);
   pending.set(id, { tab, url });
 });

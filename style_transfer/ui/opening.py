@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .. import fixed, images, networks, weights
 from ..arbitrary import METHODS, stylize
-from ..errors import CheckpointError
+from ..errors import CheckpointError, InputError
 from . import common, result
 from .arbitrary import ALPHA, METHOD, SIZE
 
@@ -32,7 +32,7 @@ def pictures():
         start = time.perf_counter()
         try:
             image = function()
-        except CheckpointError:  # whoever asks for these weights is told what is wrong with them
+        except (CheckpointError, InputError):  # whoever asks for these weights is told what is wrong with them
             return ()
         status = result.status(title, image, time.perf_counter() - start)
         return result.show(common.lasting(name), name, photograph, image, status)[1], status

@@ -40,6 +40,14 @@
         "aria-valuemax": 100, "aria-valuenow": Math.round(share(outer)) }).forEach(([key, value]) => set(outer, key, value));
     });
   };
+  // Gradio loses a click that comes while it still stops the job before: the button that begins rests as long.
+  document.addEventListener("click", ({ target }) => {
+    const begin = target.closest("button.stop")?.closest(".begin").querySelector("button.primary");
+    if (!begin) return;
+    begin.inert = true;
+    setTimeout(() => { begin.inert = false; }, 1500);
+  });
+
   let waiting = false;
   new MutationObserver(() => {
     if (!waiting) requestAnimationFrame(() => { waiting = false; name(); });

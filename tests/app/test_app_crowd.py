@@ -30,7 +30,7 @@ def photos(server, tmp_path_factory):
         image = image.convert("RGB")
     files = []
     for number in range(VISITORS):
-        image.putpixel((0, 0), tuple(int(v) for v in random.integers(0, 256, 3)))
+        image.paste(tuple(int(v) for v in random.integers(0, 256, 3)), (0, 0, 100, 100))  # to be seen in the result
         image.save(folder / f"{number}.png")
         files.append({"path": raw_http.upload(server, folder / f"{number}.png")} | META)
     return files
