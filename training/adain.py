@@ -2,12 +2,12 @@
 
     python -m training.adain --photos PHOTOS --paintings PAINTINGS [--steps 8000]
 
-Loss: content + lambda style + Gram + identity. Deviations from the paper: Gram matrices are matched beside means and
-deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
+Loss: content + lambda style + Gram + artefacts + identity. Deviations from the paper: Gram matrices are matched beside means
+and deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
 instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1,
-and each layer's style loss is relative to the style's own energy; the decoder learns in whitened coordinates. Under
-`--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder without shallow layers, paintings as they
-are. (It still sees the encoder of --encoder, and reflection padding.)
+and each layer's style loss is relative to the style's own energy; fine hatching costs; the decoder learns in whitened
+coordinates. Under `--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder without shallow layers,
+paintings as they are. (It still sees the encoder of --encoder, and reflection padding.)
 """
 
 from functools import partial
@@ -32,7 +32,7 @@ PAINTED = 0.8  # part of the steps whose styles are paintings; photographs as st
 SCALE, JITTER = (1.0, 1.5), 0.2  # of the style's crops, whose strokes are to be seen; and of their colours, for more palettes
 # Huang and Belongie 2017, section 6, and their code: Adam with decay on crops of 256 out of pictures of 512 pixels
 PAPER = {"steps": 160000, "schedule": "inverse", "learning_rate": 1e-4, "batch": 8, "crop": 256, "short_side": 512,
-         "style_weight": 10.0, "gram_weight": 0.0, "identity_weight": 0.0, "no_skips": True}
+         "style_weight": 10.0, "gram_weight": 0.0, "artefact_weight": 0.0, "identity_weight": 0.0, "no_skips": True}
 SMOKE = {"photos": [loop.EXAMPLES / "photos"], "paintings": [loop.EXAMPLES / "styles"], "output": "adain-decoder.safetensors"}
 
 
@@ -50,6 +50,7 @@ def main():
     add("--style-weight", type=loop.number(), default=100.0, help="lambda")
     add("--gram-weight", type=loop.number(), default=10.0, help="of Gram matrices beside means and deviations")
     add("--identity-weight", type=loop.number(), default=50.0, help="of a picture stylised by itself, against itself")
+    add("--artefact-weight", type=loop.number(), default=1.0, help="of fine hatching that neither picture has")
     add("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
     add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
     a = loop.parse(p, {"paper": PAPER}, SMOKE)
@@ -99,7 +100,8 @@ def main():
 
     def with_weights(found):
         """The sum that is minimised and validated, without what keeps pictures as they are."""
-        total = found["content"] + a.style_weight * found["style"] + a.gram_weight * found["gram"]
+        total = (found["content"] + a.style_weight * found["style"] + a.gram_weight * found["gram"]
+                 + a.artefact_weight * found["artefacts"])
         if loss_networks:
             total = total + found["content elsewhere"] + a.style_weight * found["style elsewhere"]
         return total
@@ -131,7 +133,8 @@ def main():
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
                   "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
-                  "identity": F.mse_loss(output[:1], content[:1])}
+                  "artefacts": losses.artefact_penalty(output[1:], content[1:], style[1:]),
+                 "identity": F.mse_loss(output[:1], content[:1])}
         if loss_networks:
             part = slice(1, 1 + max(1, round(len(content) * a.loss_networks_share)))
             found |= losses_elsewhere(output[part], content[part], style[part])
@@ -144,7 +147,8 @@ def main():
         of_output = encoder(output, wanted)
         of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
-                 "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style)}
+                 "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
+                 "artefacts": losses.artefact_penalty(output, *test)}
         found |= losses_elsewhere(output, *test) if loss_networks else {}
         total = with_weights(found)
         return {name: float(value) for name, value in {"total": total, **found}.items()}, [x[:8] for x in (*test, output)]

@@ -1,6 +1,6 @@
-"""Write the fixed styles of Johnson's networks as ONNX files that a browser's camera can run.
+"""Write Johnson's networks as ONNX files that a browser's camera can run.
 
-    python -m training.export_onnx [NAME ...] [-o FOLDER]      default: all that are installed, to checkpoints/onnx
+    python -m training.export_onnx [NAME ...] [-o FOLDER]      default: all that training.slim left in checkpoints/camera
 
 A file holds the weights in half precision, computes in float32, and makes `painting` of `picture`: both [1, 3, H, W] in [0, 1],
 H and W multiples of 16, at least 32. It paints what `fixed.outputs` paints, margin included, but is written for the one or two
@@ -25,6 +25,7 @@ from style_transfer import checkpoints, weights
 from style_transfer.errors import InputError, StyleTransferError
 from style_transfer.fixed import MARGIN
 from style_transfer.networks.johnson import Johnson
+from training import slim
 
 OPSET, IR_VERSION = 17, 8
 RANK = 12  # of the first layer's 9x9 kernels, 27 in full; the picture changes by less than a grey level of 255
@@ -178,7 +179,7 @@ def model(network, **metadata):
 
 
 def export(name, folder):
-    """Write the network of a style, by name or path, to FOLDER/NAME.onnx with the SHA-256 of its weight file; returns the path.
+    """Write a style's network, by name or path, to FOLDER/NAME.onnx with the SHA-256 of its weight file; returns the path.
 
     Raises InputError for a style of another architecture, CheckpointError for weights that are missing or damaged.
     """
@@ -193,11 +194,11 @@ def export(name, folder):
 
 def main():
     parser = argparse.ArgumentParser("training.export_onnx", description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a style, or a weight file's path; default: all installed")
-    parser.add_argument("-o", "--output", type=Path, default=checkpoints.FOLDER / "onnx", help="folder")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a style, or a weight file's path; default: all in the folder")
+    parser.add_argument("-o", "--output", type=Path, default=slim.FOLDER, help="folder")
     options = parser.parse_args()
     try:
-        for name in options.names or [source.entry.name for source in weights.installed("johnson")[0]]:
+        for name in options.names or sorted(options.output.glob("*.safetensors")):
             path = export(name, options.output)
             print(f"{path}, {path.stat().st_size / 1e6:.2f} MB")
     except StyleTransferError as error:

@@ -10,6 +10,7 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
 MOMENTS = 10.0  # weight of means and deviations beside Gram matrices: doubled features are wrong by 1 in these, by 9 in those
 RANGE = 10.0  # weight of `range_penalty`: clamping, which the pictures get at the end, gives a network no gradient
+GRAIN_FROM, GRAIN, GRAIN_FLOOR = 0.35, 1 / 8, 1e-6  # of `artefact_penalty`: a painted picture is softer than its sources
 # Added to what is divided by, far below what real features and photographs have: flat pictures give no infinity.
 FEATURE_FLOOR, ENERGY_FLOOR, PICTURE_FLOOR = 1e-6, 1e-4, 1e-3
 
@@ -23,6 +24,21 @@ def psnr(output, image):
 def range_penalty(image):
     """Mean square of what clamping to [0, 1] would cut off."""
     return (image - image.clamp(0, 1)).pow(2).mean()
+
+
+def grain(image):
+    """Mean power of the luminance above 0.35 cycles per pixel, where strokes end and hatching begins: [N, 3, H, W] to [N]."""
+    luminance = image.float().mean(1)
+    power = torch.fft.rfft2(luminance - luminance.mean((1, 2), keepdim=True)).abs().pow(2) / luminance[0].numel()
+    height, width = luminance.shape[1:]
+    radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]).to(image.device)
+    return power[:, radius > GRAIN_FROM].mean(1)
+
+
+def artefact_penalty(output, content, style):
+    """By how many octaves the output's grain exceeds `GRAIN` times the larger one of content's and style's, averaged."""
+    allowed = GRAIN * torch.maximum(grain(content), grain(style)) + GRAIN_FLOOR
+    return ((grain(output) + GRAIN_FLOOR) / allowed).log2().clamp(min=0).mean()
 
 
 def reconstruction_loss(output, image):

@@ -1,6 +1,6 @@
 """The live camera: painted in the visitor's own browser, or, where that cannot be, by the server.
 
-The page is camera.html, camera.css and camera.js; worker.js runs the networks of checkpoints/onnx by onnxruntime-web.
+The page is camera.html, camera.css and camera.js; worker.js runs the networks of checkpoints/camera by onnxruntime-web.
 """
 
 import base64
@@ -35,13 +35,13 @@ import(new URL("camera.js", base)).then((module) => module.start(element, { base
 
 
 def styles():
-    """The styles that a browser can paint, by title: weight files in `checkpoints/` with a network in `checkpoints/onnx`."""
+    """The styles that a browser can paint, by title: those in `checkpoints/` with a slim network in `checkpoints/camera`."""
     sources, _ = weights.installed(*networks.FIXED)
     return sorted((s for s in sources if _network(s.entry.name).is_file()), key=lambda source: source.entry.title)
 
 
 def _network(name):
-    return checkpoints.FOLDER / "onnx" / f"{name}.onnx"
+    return checkpoints.FOLDER / "camera" / f"{name}.onnx"
 
 
 def _files():
@@ -105,7 +105,7 @@ def build():
     if found := styles():
         _in_the_browser(found)
     else:
-        gr.Markdown("No style here is exported for the browser (`python -m training.export_onnx`): the server paints.")
+        gr.Markdown("No style here has a network for browsers (`python -m training.slim`): the server paints.")
     with gr.Accordion("Where the browser cannot paint: let the server do it", open=not found):
         _by_the_server(sorted((s.entry.title, s.entry.name) for s in installed))
 

@@ -94,7 +94,7 @@ def test_the_browser_paints_what_pytorch_paints(page):
     page.wait_for_timeout(2 * SECONDS)  # the camera's first pictures are over
     content, painting = map(picture, page.evaluate(PIXELS))
     assert content.shape == painting.shape == (1, 3, 240, 320)
-    expected = fixed.outputs(content, STYLES[0], device="cpu")[-1]
+    expected = fixed.outputs(content, checkpoints.FOLDER / "camera" / f"{STYLES[0]}.safetensors", device="cpu")[-1]
     assert (painting - expected).abs().mean() < 2 / 255
     assert (painting - content).abs().mean() > 20 / 255
     assert page.evaluate("crossOriginIsolated"), "no threads"
@@ -215,7 +215,7 @@ def answer(url):
 def test_files_of_the_camera_and_no_others_are_served(server):
     place = f"{server.url}{camera.PLACE}/"
     status, headers, body = answer(f"{place}{STYLES[0]}.onnx")
-    assert (status, body) == (200, (checkpoints.FOLDER / "onnx" / f"{STYLES[0]}.onnx").read_bytes())
+    assert (status, body) == (200, (checkpoints.FOLDER / "camera" / f"{STYLES[0]}.onnx").read_bytes())
     assert headers["Content-Type"] == "application/octet-stream"
     assert answer(f"{place}worker.js")[1]["Content-Type"].startswith("text/javascript")
     for name in ("camera.py", "..%2fcamera.py", "%2e%2e/camera.py", "README.md", f"{STYLES[0]}.safetensors", "index.json",

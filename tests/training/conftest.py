@@ -21,7 +21,8 @@ SMALL = {"johnson": (*STYLE, "--width", 4, "--crop", 32, "--style-size", 96, "--
          "distill": ("--layerwise-steps", 3, "--crop", 32, "--batch", 4),
          "decoders": ("--crop", 32, "--batch", 4),
          "adain": ("--crop", 32, "--batch", 4),
-         "cyclegan": ("--name", "waves", "--width", 4, "--blocks", 1, "--crop", 32, "--batch", 2)}
+         "cyclegan": ("--name", "waves", "--width", 4, "--blocks", 1, "--crop", 32, "--batch", 2),
+         "slim": ("--teacher", "udnie", "--width", 2, "--blocks", 1, "--crop", 32)}
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +77,11 @@ def inputs(folder, vgg19, compact_teacher):
     return {"johnson": ("--photos", folder), "multimodal": ("--photos", folder),
             "distill": ("--pictures", folder, "--vgg19", vgg19, "--compact-teacher", compact_teacher),
             "decoders": ("--pictures", folder), "adain": ("--photos", folder, "--paintings", folder),
-            "cyclegan": ("--photos", folder, "--paintings", EXAMPLES / "styles")}
+            "cyclegan": ("--photos", folder, "--paintings", EXAMPLES / "styles"), "slim": ("--photos", folder)}
 
 
 def output(name, path):
     """Where a script writes to, and the file of it to look at."""
     files = {"johnson": "waves.safetensors", "multimodal": "waves.safetensors", "decoders": "wct-decoder-3.safetensors",
-             "cyclegan": "waves-to-photo.safetensors"}
+             "cyclegan": "waves-to-photo.safetensors", "slim": "udnie.safetensors"}
     return (path, path / files[name]) if name in files else (path / "a.safetensors", path / "a.safetensors")

@@ -9,9 +9,9 @@ from style_transfer.networks.johnson import Johnson
 
 onnx = pytest.importorskip("onnx", reason="onnx writes the networks: pip install onnx")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime runs them: pip install onnxruntime")
-from training import export_onnx  # noqa: E402
+from training import export_onnx, slim  # noqa: E402
 
-SHIPPED = sorted((checkpoints.FOLDER / "onnx").glob("*.onnx"))
+SHIPPED = sorted(slim.FOLDER.glob("*.onnx"))
 LARGEST = 10_000_000  # bytes; above it, repositories want large file storage
 
 
@@ -32,12 +32,13 @@ def test_every_shipped_johnson_network_has_its_file():
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_files_are_of_the_weights_beside_them(path, picture):
     stored = {item.key: item.value for item in onnx.load(path).metadata_props}
-    source = weights.find(path.stem)
+    source = path.with_suffix(".safetensors")
     assert stored["sha256"] == checkpoints.sha256(source), "run python -m training.export_onnx"
     assert stored["title"] == checkpoints.describe(source)["title"]
     assert path.stat().st_size < LARGEST
-    difference = run(path, picture) - fixed.outputs(picture, path.stem, device="cpu")[-1]
-    assert difference.abs().mean() < 2 / 255
+    painting, slim_one, own = run(path, picture), *(fixed.outputs(picture, x, device="cpu")[-1] for x in (source, path.stem))
+    assert (painting - slim_one).abs().mean() < 2 / 255
+    assert (painting - own).abs().mean() < (picture - own).abs().mean() / 3  # it has learnt the style
 
 
 @pytest.mark.parametrize("width, blocks, sides", [(8, 2, (48, 64)), (4, 1, (64, 32)), (16, 3, (112, 80))])

@@ -1,4 +1,4 @@
-"""Every script with --smoke, and what it makes in the app: six commands that need nothing but what lies in the repository."""
+"""Every script with --smoke, and what it makes in the app: seven commands that need nothing but what lies in the repository."""
 
 from gradio_client import Client, handle_file
 
@@ -19,7 +19,8 @@ def test_what_every_smoke_run_makes_paints_in_the_app(script, tmp_path, monkeypa
     styles = {"johnson": ["waves"], "multimodal": ["several"], "cyclegan": ["smoke", "smoke-to-photo"]}
     for name, (style, *_) in styles.items():
         script(name, "--smoke", *COMMON, "--name", style, "-o", made)
-    assert len(list((tmp_path / "runs/smoke").iterdir())) == 6
+    script("slim", "--smoke", *COMMON, "--teacher", "udnie", "-o", made / "camera")
+    assert len(list((tmp_path / "runs/smoke").iterdir())) == 7
 
     checkpoints.write_index(made)
     content, style = (handle_file(EXAMPLES / f"{name}.jpg") for name in ("photos/cat", "styles/waves"))
