@@ -172,8 +172,20 @@ def styles_of(folder):
     return {stem: [path] for stem, path in by_stem(folder).items()} | {name: paths for name, paths in schools.items() if paths}
 
 
+def sources(pair, contents, styles):
+    """(content's path, [styles' paths]) of CONTENT__STYLE or CONTENT__STYLE+STYLE; contents: {name: path}, styles: `styles_of`.
+
+    Raises InputError for unknown pictures.
+    """
+    content, _, names = pair.partition("__")
+    names = names.split("+") if names not in styles else [names]
+    if content not in contents or not set(names) <= set(styles):
+        raise InputError(f"{pair}: no file of the contents and styles has these names; outputs are named CONTENT__STYLE.png.")
+    return contents[content], [path for name in names for path in styles[name]]
+
+
 def measure(folders, contents, styles, extractor, lpips=None, progress=print):
-    """{folder's name: [{"pair", "style", "gram", "content", "cfsd"[, "lpips"]}, ...]} for every picture CONTENT__STYLE there is.
+    """{folder's name: [{"pair", "style", "gram", "content", "cfsd"[, "lpips"]}, ...]} for every picture CONTENT__STYLE.
 
     contents, styles: folders. Raises InputError for a folder without pairs and for pairs of unknown pictures.
     """
@@ -181,16 +193,12 @@ def measure(folders, contents, styles, extractor, lpips=None, progress=print):
     for folder in map(Path, folders):
         rows = []
         for pair, path in by_stem(folder).items():
-            content, _, names = pair.partition("__")
-            names = names.split("+") if names not in styles else [names]
-            if content not in contents or not set(names) <= set(styles):
-                raise InputError(f"{path}: no file of the contents and styles has these names; "
-                                 "outputs are named CONTENT__STYLE.png.")
-            image, target, structure = extractor.content(contents[content])
+            content, paintings = sources(pair, contents, styles)
+            image, target, structure = extractor.content(content)
             output = picture(path, image.shape[2:])
             features = extractor(output)
             own = extractor.statistics(features)
-            to_styles = [style_distances(own, extractor.style(path)) for name in names for path in styles[name]]
+            to_styles = [style_distances(own, extractor.style(painting)) for painting in paintings]
             row = {"pair": pair, "style": _mean(d[0] for d in to_styles), "gram": _mean(d[1] for d in to_styles),
                    "content": content_distance(features, target),
                    "cfsd": structural_distance(features[STRUCTURE_LAYER], structure)}

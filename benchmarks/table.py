@@ -73,7 +73,7 @@ def measured(output, contents, styles, extractor, lpips):
 
 
 def measure_quality(a, folder, extractor, lpips):
-    """Rows {"name", "title", "alpha", "pairs", "style", "gram", "content", "cfsd"[, "lpips"]} of all pairs, and of Gatys's six."""
+    """Rows {"name", "title", "alpha", "pairs", "style", "gram", "content", "cfsd"[, "lpips"]} of all pairs, and of the six."""
     contents, styles = pairs.pictures(a.contents), pairs.pictures(a.styles)
     every, six = pairs.every(contents, styles), pairs.diagonal(contents, styles)
     jobs = [("unchanged", None, every, pairs.painter("unchanged"))]
