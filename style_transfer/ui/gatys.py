@@ -17,6 +17,7 @@ ABOUT = "The slowest and the best: the picture itself is painted step by step, a
 SIZE, MAX_SIZE = 512, 2048
 MAX_ITERATIONS = 1000
 PREVIEW_SECONDS = 0.8
+HINT = "The photograph, from which it begins: Paint turns it into a painting before your eyes."
 PLOT_POINTS = 120  # a curve on the screen needs no more, and it is sent again with every preview
 LOG_RATIO = round(math.log10(DEFAULTS["alpha"] / DEFAULTS["beta"]), 1)
 PALETTE = ("#8a8178", "#4153b3", "#c2683a", "#5d8a66", "#a0528a", "#b08a1e", "#3d8a9c")
@@ -152,7 +153,8 @@ def build(page):
                                                info="More are finer, and take longer")
             begin, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            shown = result.build()
+            first = page.opening.arbitrary and page.opening.arbitrary[0][0]
+            shown = result.build((first, first) if first else None, HINT if first else "", done=False)
             plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
                                y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
         with gr.Column(elem_classes="more"):
