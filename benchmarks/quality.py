@@ -49,7 +49,6 @@ from training import teachers
 
 METRICS = {"style": "style", "gram": "gram", "content": "content", "cfsd": "CFSD", "lpips": "LPIPS"}  # and their heads
 STRUCTURE_LAYER = "relu3_1"
-PATCHES = 128 * 128  # of a picture of 512 x 512 in that layer
 ROWS = 1024  # of the matrices of similarities at a time, which have a hundred million numbers
 
 
@@ -148,17 +147,18 @@ class Lpips:
 def structural_distance(output, content):
     """Content feature structural distance (CFSD) between feature maps [1, C, H, W] of one size, 0 or more.
 
-    Chung et al. 2024, "Style Injection in Diffusion", section 5: M_ij = <f_i, f_j> / C^2 between the features at the
-    H W places of one map, S = softmax(M) by rows, and the Kullback-Leibler divergence of the output's rows from the content's:
-    sum_j S_ij^c log(S_ij^c / S_ij^o). The 1 / C^2 and the sum over places i are those of the authors' code, not of their
-    text; as a sum grows with the picture, it is the mean over places here, times the places of a picture of 512 x 512.
+    Chung et al. 2024, "Style Injection in Diffusion", section 5: M_ij = <f_i, f_j> between the features at the H W places of
+    one map, S = softmax(M) by rows, and 1 / (H W) sum_i KL(S_i^content || S_i^output). A softmax depends on the scale of what
+    it is given, and that of features on the network (the authors divide M by C^2, made for torchvision's VGG-19): here both
+    maps are divided by the root of the content's mean |f_i|^2, so that figures do not compare with published ones.
     """
-    a, b = (f[0].flatten(1).T.float() / f.shape[1] for f in (content, output))
-    total = 0.0
+    a, b = (f[0].flatten(1).T.float() for f in (content, output))
+    scale = a.square().sum(1).mean().sqrt().clamp_min(1e-12)
+    a, b, total = a / scale, b / scale, 0.0
     for i in range(0, len(a), ROWS):
         p, q = torch.log_softmax(a[i:i + ROWS] @ a.T, 1), torch.log_softmax(b[i:i + ROWS] @ b.T, 1)
         total += float((p.exp() * (p - q)).sum(dtype=torch.float64))
-    return max(total, 0.0) / len(a) * PATCHES
+    return max(total, 0.0) / len(a)
 
 
 def by_stem(folder):

@@ -109,7 +109,7 @@ def _plot(history):
     rows = [(i, math.log10(value), name) for i, losses in enumerate(history, 1) if i % every == 0 or i in (1, len(history))
             for name, value in losses.items() if value > 0]
     colors = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(history[-1])}
-    return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors)
+    return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors, visible=True)
 
 
 def _status(step, place):
@@ -156,7 +156,8 @@ def build(page):
             first = page.opening.arbitrary and page.opening.arbitrary[0][0]
             shown = result.build((first, first) if first else None, HINT if first else "", done=False)
             plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
-                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
+                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[],
+                               visible=False)
         with gr.Column(elem_classes="more"):
             pictures, weights, works, pad, slot = styles.blend()
             mask, soft_edges = styles.where()

@@ -127,7 +127,7 @@ def build(painted, begin, start, hidden):
             pictures = [gr.Image(label=side, interactive=False, format="png", buttons=["fullscreen"], min_width=120)
                         for side in ("Left", "Right")]
         with gr.Row():
-            choices = [gr.Button(text, min_width=100, elem_id=f"vote-{name}") for name, text in CHOICES.items()]
+            choices = [gr.Button(text, min_width=80, elem_id=f"vote-{name}") for name, text in CHOICES.items()]
         with gr.Row():
             another = gr.Button("Another pair", variant="primary", interactive=False, min_width=100, elem_id="vote-another")
             close = gr.Button("Back to all pictures", min_width=100)
@@ -155,7 +155,7 @@ def build(painted, begin, start, hidden):
                 visit = cast(visit, question, choice)
             more = bool(_left(painted, visit))
             return [None, visit, revealed(visit.cast[-1]) + ("" if more else f" {ALL}"),
-                    gr.Image(label=f"Left: {question.left}"), gr.Image(label=f"Right: {question.right}"), table(visit),
+                    gr.Image(label=question.left), gr.Image(label=question.right), table(visit),
                     *[gr.Button(interactive=False)] * 3, gr.Button(interactive=more), *[gr.Button(interactive=True)] * may_send]
         return vote
 

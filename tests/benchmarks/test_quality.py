@@ -88,12 +88,11 @@ def by_hand(output, content, style):
 def structure_by_hand(output, content):
     """CFSD in float64 from relu3_1 [C, M], row by row."""
     def similarities(f):
-        f = f / len(f)
-        rows = np.exp(f.T @ f - (f.T @ f).max(1, keepdims=True))
+        rows = np.exp(f.T @ f / (content["relu3_1"] ** 2).sum(0).mean())
         return rows / rows.sum(1, keepdims=True)
 
     p, q = similarities(content["relu3_1"]), similarities(output["relu3_1"])
-    return np.mean([sum(a * np.log(a / b)) for a, b in zip(p, q)]) * 128 * 128
+    return np.mean([sum(a * np.log(a / b)) for a, b in zip(p, q)])
 
 
 def test_formulas(folders, extractor, small):
@@ -109,16 +108,17 @@ def test_formulas(folders, extractor, small):
                            features(folders / "styles" / f"{row['pair'].split('__')[1]}.png"))
         assert [row[name] for name in ("style", "gram", "content")] == pytest.approx(expected, rel=1e-3, abs=1e-6)
         expected = structure_by_hand(features(folders / "outputs" / f"{row['pair']}.png", size), features(content))
-        assert row["cfsd"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        assert row["cfsd"] == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_structure_is_what_looks_alike_where(monkeypatch):
     """Other features at the same places are another style; the same features at other places are another picture."""
     generator = torch.Generator().manual_seed(0)
-    content = 4 * torch.rand(1, 8, 9, 12, generator=generator)
+    content = torch.rand(1, 8, 9, 12, generator=generator)
     turned = torch.einsum("ij,njhw->nihw", torch.linalg.qr(torch.randn(8, 8, generator=generator))[0], content)
     distance = quality.structural_distance(content.flip(3), content)
-    assert quality.structural_distance(turned, content) == pytest.approx(0, abs=1e-3) and distance > 100
+    assert quality.structural_distance(turned, content) == pytest.approx(0, abs=1e-6) and distance > 1e-3
+    assert quality.structural_distance(9 * content.flip(3), 9 * content) == pytest.approx(distance, rel=1e-4)
     mixed = [quality.structural_distance(torch.lerp(content, content.flip(3), share), content) for share in (0.1, 0.3, 0.5)]
     assert 0 < mixed[0] < mixed[1] < mixed[2]
     twice = torch.cat((content, content), 2)  # a larger picture of the same is at the same distance, but for its own rows
