@@ -210,9 +210,9 @@ def percent(wins, losses):
 def report(cast, left_out=0):
     """What votes say, as lines of text."""
     people, pictures = ({getattr(vote, name) for vote in cast} for name in ("viewer", "picture"))
-    lines = [f"{len(cast)} votes by {len(people)} on {len(pictures)} pictures; shares of those that decide, 95 % intervals"]
+    lines = [f"votes: {len(cast)}, viewers: {len(people)}, pictures: {len(pictures)}; shares of votes that decide"]
     if left_out:
-        lines.append(f"{left_out} lines are left out: no votes, or second ones by the same viewer on the same pair")
+        lines.append(f"lines left out, which are no votes or second ones by a viewer on a pair: {left_out}")
     for duel in votes.duels(cast):
         lines.append(f"{duel.first} over {duel.second}: {percent(duel.wins, duel.losses)}, {duel.equal} equal, "
                      f"sign test p = {votes.sign_test(duel.wins, duel.losses):.2g}")

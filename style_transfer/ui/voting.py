@@ -93,7 +93,7 @@ def table(visit):
                    for name, (wins, losses) in votes.totals(visit.cast).items())
     equal = sum(vote.winner() is None for vote in visit.cast)
     heads = "".join(f'<th scope="col">{text}</th>' for text in ("Method", "Preferred", "Share"))
-    return (f'<table class="figures"><caption>Your {len(visit.cast)} votes of this visit, {equal} of them equal</caption>'
+    return (f'<table class="figures"><caption>Your votes of this visit: {len(visit.cast)}, {equal} of them equal</caption>'
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
 
 
@@ -162,7 +162,7 @@ def build(painted, begin, start, hidden):
     def give(visit):
         with common.as_gradio_errors():
             visit = send(visit)
-        return visit, f"Thank you: {visit.sent} votes of yours are with the owner of this app.", gr.Button(interactive=False)
+        return visit, f"Thank you. Votes that the app's owner has from you: {visit.sent}.", gr.Button(interactive=False)
 
     asked = [question, panel, *hidden, said, *pictures, *choices, another]
     outputs = [question, visit, said, *pictures, tally, *choices, another, *([sending] if may_send else [])]

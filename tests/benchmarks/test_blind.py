@@ -178,12 +178,12 @@ def test_report():
     cast = [Vote("ann", str(n), "a", "b", "left" if n < 8 else "right") for n in range(10)]
     cast += [Vote("bob", "0", "b", "a", "equal"), Vote("bob", "1", "a", "c", "equal")]
     lines = blind.report(cast, 2)
-    assert lines[0].startswith("12 votes by 2 on 10 pictures") and lines[1].startswith("2 lines are left out")
+    assert lines[0].startswith("votes: 12, viewers: 2, pictures: 10;") and lines[1].endswith(": 2")
     assert "a over b: 8 of 10, 80% (49% to 94%), 1 equal, sign test p = 0.11" in lines
     assert "a over c: no vote decides, 1 equal, sign test p = 1" in lines
     assert lines[-3:] == ["a over all others: 8 of 10, 80% (49% to 94%)", "b over all others: 2 of 10, 20% (6% to 51%)",
                           "c over all others: no vote decides"]
-    assert blind.report([])[0].startswith("0 votes")
+    assert blind.report([])[0].startswith("votes: 0,")
 
 
 def run(*arguments):
@@ -215,7 +215,7 @@ def test_command(folders):
         process.send_signal(signal.SIGKILL)
         process.wait(20)
     done = run("report", folders / "votes.jsonl")
-    assert done.returncode == 0 and "1 votes by 1 on 1 pictures" in done.stdout and " of 1, " in done.stdout
+    assert done.returncode == 0 and "votes: 1, viewers: 1, pictures: 1;" in done.stdout and " of 1, " in done.stdout
     done = run("report", folders / "nothing.jsonl")
     assert done.returncode == 2 and "nothing.jsonl" in done.stderr
     done = run(*arguments[:-4], "--votes", folders / "none" / "votes.jsonl")
