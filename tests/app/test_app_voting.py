@@ -120,12 +120,11 @@ def voting_server(weights, tmp_path_factory):
 
 
 def of_votes(server):
-    """The private endpoints by name: ask, choose left, right and equal, send."""
+    """The private endpoints by name, which take nothing but the visit's state: ask; vote left, right and equal; give."""
     found = {}
     for endpoint in raw_http.endpoints(server):
-        for name, key in (("ask", "ask"), ("vote", "vote"), ("give", "give")):
-            if str(endpoint[1]).rstrip("_0123456789") == name:
-                found.setdefault(key, []).append(endpoint)
+        if set(endpoint[2]) == {"state"}:
+            found.setdefault(endpoint[1].rstrip("_0123456789"), []).append(endpoint)
     return found
 
 
