@@ -237,6 +237,8 @@ def test_a_blind_vote_by_keyboard(open_page, width, theme):
     names = ("strength", "steps", "Fixed style:")
     assert not [name for name in names if name in panel.inner_text()]
     assert all(image.get_attribute("src").split("/")[-1] == "image.png" for image in panel.locator("img").all())
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(SECONDS)  # colours fade
     assert not violations(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.keyboard.press("Enter")
