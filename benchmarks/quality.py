@@ -6,11 +6,13 @@ OUTPUTS are folders of pictures named CONTENT__STYLE.png or .jpg after the files
 CONTENT__STYLE+STYLE.png and has the mean of its distances to each style, and so has a style that is a folder of pictures, a
 painter's or a school's. A picture is measured at its content's size, a style
 at its own, both scaled to 512 px on the long side (Lanczos). The distances have no unit: they are relative to the energy of
-what is compared with, 0 where the features agree, and lower is closer; their formulas stand in style_transfer/distances.py.
+what is compared with, 0 where the features agree, and lower is closer; the formulas of the first three stand in
+style_transfer/distances.py.
 
     style    of means and deviations in relu1_1 to relu5_1
     gram     of Gram matrices in the same layers
     content  of normalised features in relu3_4 and relu4_1
+    cfsd     of which places of the picture look alike, in relu3_1: content feature structural distance (Chung et al. 2024)
     lpips    with --lpips: LPIPS of output and content (Zhang et al. 2018, SqueezeNet; `pip install lpips`)
 
 Means over pairs. VGG-19 comes from the Hub, once, by byte ranges, or from a file; a file that ends before relu5_1 (Oxford's to
@@ -45,7 +47,9 @@ from style_transfer.distances import mean as _mean
 from style_transfer.errors import InputError, StyleTransferError
 from training import teachers
 
-METRICS = ("style", "gram", "content", "lpips")
+METRICS = {"style": "style", "gram": "gram", "content": "content", "cfsd": "CFSD", "lpips": "LPIPS"}  # and their heads
+STRUCTURE_LAYER = "relu3_1"
+ROWS = 1024  # of the matrices of similarities at a time, which have a hundred million numbers
 
 
 def picture(path, size=None):
@@ -97,11 +101,12 @@ class Extractor:
         return self.styles[path]
 
     def content(self, path):
-        """(picture, its normalised features) of a photograph's file, computed once."""
+        """(picture, its normalised features, its features of STRUCTURE_LAYER) of a photograph's file, computed once."""
         if path not in self.contents:
             image = picture(path)
             features = self(image)
-            self.contents[path] = image, {name: normalized(features[name]) for name in self.content_layers}
+            self.contents[path] = (image, {name: normalized(features[name]) for name in self.content_layers},
+                                   features[STRUCTURE_LAYER])
         return self.contents[path]
 
 
@@ -138,6 +143,24 @@ class Lpips:
         return float(self.network(output, content, normalize=True))
 
 
+@torch.inference_mode()
+def structural_distance(output, content):
+    """Content feature structural distance (CFSD) between feature maps [1, C, H, W] of one size, 0 or more.
+
+    Chung et al. 2024, "Style Injection in Diffusion", section 5: M_ij = <f_i, f_j> between the features at the H W places of
+    one map, S = softmax(M) by rows, and 1 / (H W) sum_i KL(S_i^content || S_i^output). A softmax depends on the scale of what
+    it is given, and that of features on the network (the authors divide M by C^2, made for torchvision's VGG-19): here both
+    maps are divided by the root of the content's mean |f_i|^2, so that figures do not compare with published ones.
+    """
+    a, b = (f[0].flatten(1).T.float() for f in (content, output))
+    scale = a.square().sum(1).mean().sqrt().clamp_min(1e-12)
+    a, b, total = a / scale, b / scale, 0.0
+    for i in range(0, len(a), ROWS):
+        p, q = torch.log_softmax(a[i:i + ROWS] @ a.T, 1), torch.log_softmax(b[i:i + ROWS] @ b.T, 1)
+        total += float((p.exp() * (p - q)).sum(dtype=torch.float64))
+    return max(total, 0.0) / len(a)
+
+
 def by_stem(folder):
     """{stem: path} of a folder's pictures."""
     return {path.stem: path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in st.images.SUFFIXES}
@@ -149,8 +172,20 @@ def styles_of(folder):
     return {stem: [path] for stem, path in by_stem(folder).items()} | {name: paths for name, paths in schools.items() if paths}
 
 
+def sources(pair, contents, styles):
+    """(content's path, [styles' paths]) of CONTENT__STYLE or CONTENT__STYLE+STYLE; contents: {name: path}, styles: `styles_of`.
+
+    Raises InputError for unknown pictures.
+    """
+    content, _, names = pair.partition("__")
+    names = names.split("+") if names not in styles else [names]
+    if content not in contents or not set(names) <= set(styles):
+        raise InputError(f"{pair}: no file of the contents and styles has these names; outputs are named CONTENT__STYLE.png.")
+    return contents[content], [path for name in names for path in styles[name]]
+
+
 def measure(folders, contents, styles, extractor, lpips=None, progress=print):
-    """{folder's name: [{"pair", "style", "gram", "content"[, "lpips"]}, ...]} for every picture CONTENT__STYLE there is.
+    """{folder's name: [{"pair", "style", "gram", "content", "cfsd"[, "lpips"]}, ...]} for every picture CONTENT__STYLE.
 
     contents, styles: folders. Raises InputError for a folder without pairs and for pairs of unknown pictures.
     """
@@ -158,18 +193,15 @@ def measure(folders, contents, styles, extractor, lpips=None, progress=print):
     for folder in map(Path, folders):
         rows = []
         for pair, path in by_stem(folder).items():
-            content, _, names = pair.partition("__")
-            names = names.split("+") if names not in styles else [names]
-            if content not in contents or not set(names) <= set(styles):
-                raise InputError(f"{path}: no file of the contents and styles has these names; "
-                                 "outputs are named CONTENT__STYLE.png.")
-            image, target = extractor.content(contents[content])
+            content, paintings = sources(pair, contents, styles)
+            image, target, structure = extractor.content(content)
             output = picture(path, image.shape[2:])
             features = extractor(output)
             own = extractor.statistics(features)
-            to_styles = [style_distances(own, extractor.style(path)) for name in names for path in styles[name]]
+            to_styles = [style_distances(own, extractor.style(painting)) for painting in paintings]
             row = {"pair": pair, "style": _mean(d[0] for d in to_styles), "gram": _mean(d[1] for d in to_styles),
-                   "content": content_distance(features, target)}
+                   "content": content_distance(features, target),
+                   "cfsd": structural_distance(features[STRUCTURE_LAYER], structure)}
             if lpips:
                 row["lpips"] = lpips(output, image)
             rows.append(row)
@@ -218,7 +250,7 @@ def main():
         extractor = Extractor(a.vgg19, a.compact_teacher)
         lpips = Lpips(a.squeezenet) if a.lpips else None
         print(f"{extractor.name}; {SIZE} px\n{'':24s} {'pairs':>11s}"
-              + "".join(f" {name:>8s}" for name in METRICS[:4 if lpips else 3]))
+              + "".join(f" {head:>8s}" for name, head in METRICS.items() if lpips or name != "lpips"))
         results = measure(a.outputs, a.contents, a.styles, extractor, lpips, lambda text: print(text, flush=True))
     except StyleTransferError as error:
         sys.exit(str(error))

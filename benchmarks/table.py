@@ -63,7 +63,8 @@ def measured(output, contents, styles, extractor, lpips):
     kept = output.with_name(f"{output.name}.json")
     if kept.exists():
         saved = json.loads(kept.read_text())
-        if saved["features"] == extractor.name and (lpips is None or "lpips" in saved["rows"][0]):
+        wanted = {name for name in quality.METRICS if lpips or name != "lpips"}
+        if saved["features"] == extractor.name and wanted <= saved["rows"][0].keys():
             return saved["rows"]
     rows = quality.measure([output], contents, styles, extractor, lpips)[output.name]
     with checkpoints.replacing(kept) as part:
@@ -72,7 +73,7 @@ def measured(output, contents, styles, extractor, lpips):
 
 
 def measure_quality(a, folder, extractor, lpips):
-    """Rows {"name", "title", "alpha", "pairs", "style", "gram", "content"[, "lpips"]} of all pairs, and of Gatys's six."""
+    """Rows {"name", "title", "alpha", "pairs", "style", "gram", "content", "cfsd"[, "lpips"]} of all pairs, and of the six."""
     contents, styles = pairs.pictures(a.contents), pairs.pictures(a.styles)
     every, six = pairs.every(contents, styles), pairs.diagonal(contents, styles)
     jobs = [("unchanged", None, every, pairs.painter("unchanged"))]
@@ -184,9 +185,8 @@ def table_training(figures):
 
 
 def _quality(rows):
-    with_lpips = any("lpips" in row for row in rows)
-    metrics = ["style", "gram", "content", *(["lpips"] if with_lpips else [])]
-    return markdown(["method", "alpha", *("LPIPS" if name == "lpips" else name for name in metrics)],
+    metrics = {name: head for name, head in quality.METRICS.items() if any(name in row for row in rows)}
+    return markdown(["method", "alpha", *metrics.values()],
                     [[row["title"], "" if row["alpha"] is None else row["alpha"], *(number(row.get(name)) for name in metrics)]
                      for row in rows])
 

@@ -9,13 +9,15 @@ import gradio as gr
 
 from .. import images, networks, weights
 from ..compare import METHODS, OPTIONS, figures, paint, sheet
-from . import common, result, styles, turns
+from . import common, result, styles, turns, voting
 
 TITLE = "Compare"
 ABOUT = "All methods side by side on your photograph: which one suits it, and what does it cost?"
 SIZE, MAX_SIZE, MAX_ITERATIONS = 512, 1024, 300
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 PREVIEW_SECONDS = 0.8
+MORE = 4  # outputs beyond those of every tab: table, figures, what can be voted on, the button that votes
+HINT = "Painted when the app began, without Gatys. Compare paints your photograph by all methods, and measures each one."
 EXPLAINED = """*From the painting* and *from the photograph* say how far each picture is from the two, as a small network
 sees them: 0 is the same, and lower is nearer. A method that comes near to both has found a good balance. A fixed style has a
 painting of its own, so it is not measured against yours. *Memory* is what the program needed beyond what it held before;
@@ -38,17 +40,19 @@ def run(content, style, methods=OPTIONS["methods"].default, strengths=OPTIONS["a
     with common.as_gradio_errors(), common.job_folder() as folder:
         photograph, painting = common.photograph(content, size).picture, styles.load([style], [1], None, SIZE)[0][0]
         path = weights.named(fixed_style, *networks.FIXED) if "fixed" in methods else None
-        results, shown = [], -math.inf
-        yield result.working(turns.bar(0, "Waiting for its turn"), more=2)
+        results, shown, painted = [], -math.inf, voting.Painted()
+        yield result.working(turns.bar(0, "Waiting for its turn"), more=MORE)
         for step in turns.iterate(paint, photograph, painting, methods, strengths, path, iterations, size):
             if step is None:
-                yield result.working(gr.skip(), more=2)
+                yield result.working(gr.skip(), more=MORE)
             elif step.result:
                 results.append(step.result)
-                yield _show(folder, photograph, painting, results, step.share)
+                painted = voting.paint(painted, step.result)
+                yield (*_show(folder, photograph, painting, results, step.share), painted,
+                       gr.Button(interactive=len(results) > 1))
             elif time.perf_counter() - shown > PREVIEW_SECONDS:
                 shown = time.perf_counter()
-                yield result.working(turns.bar(step.share, html.escape(step.title)), more=2)
+                yield result.working(turns.bar(step.share, html.escape(step.title)), more=MORE)
 
 
 def _show(folder, photograph, painting, results, share):
@@ -93,13 +97,17 @@ def build(page):
                                               visible=bool(names))
             begin, stop = common.buttons("Compare")
         with gr.Column(elem_classes="result"):
-            shown = gr.Gallery(label="Side by side", columns=3, height="auto", object_fit="contain", format="png",
-                               buttons=["fullscreen", "download"], interactive=False, elem_classes="compared")
-            status = gr.HTML("", elem_classes="status", label="Status", padding=False)
+            shown = gr.Gallery(list(page.opening.compared) or None, label="Side by side", columns=3, height="auto",
+                               object_fit="contain", format="png", buttons=["fullscreen", "download"], interactive=False,
+                               elem_classes="compared")
+            status = gr.HTML(HINT if page.opening.compared else "", elem_classes="status", label="Status", padding=False)
             with gr.Row(visible=False) as done:
-                button = gr.DownloadButton("Download all on one sheet")
+                button = gr.DownloadButton("Download all on one sheet", min_width=140)
+                vote = gr.Button("Vote blind", interactive=False, min_width=140)
+            painted = gr.State(voting.Painted())
             numbers = gr.HTML("", label="Figures", padding=False)
             values = gr.JSON(visible=False, label="Figures")
+            voting.build(painted, vote, begin, [shown, numbers])
         with gr.Column(elem_classes="more"):
             with gr.Accordion("Strengths, steps and size", open=False):
                 strengths = gr.CheckboxGroup([(f"{value:g}", value) for value in STRENGTHS], label="Strengths of AdaIN and WCT",
@@ -115,5 +123,6 @@ def build(page):
     inputs = [page.content, style, methods, strengths, fixed_style, iterations, size]
     gallery.select(common.clicked(found), None, style, trigger_mode="multiple", **common.QUIET)
     results = [button, shown, status, done]
-    job = result.bind(begin.click, run, inputs, results, stop, [numbers, values], api_name="compare", **turns.MANY)
+    more = [numbers, values, painted, vote]
+    job = result.bind(begin.click, run, inputs, results, stop, more, api_name="compare", **turns.MANY)
     result.stops(stop, results, [job])

@@ -17,6 +17,7 @@ ABOUT = "The slowest and the best: the picture itself is painted step by step, a
 SIZE, MAX_SIZE = 512, 2048
 MAX_ITERATIONS = 1000
 PREVIEW_SECONDS = 0.8
+HINT = "The photograph, from which it begins: Paint turns it into a painting before your eyes."
 PLOT_POINTS = 120  # a curve on the screen needs no more, and it is sent again with every preview
 LOG_RATIO = round(math.log10(DEFAULTS["alpha"] / DEFAULTS["beta"]), 1)
 PALETTE = ("#8a8178", "#4153b3", "#c2683a", "#5d8a66", "#a0528a", "#b08a1e", "#3d8a9c")
@@ -108,7 +109,7 @@ def _plot(history):
     rows = [(i, math.log10(value), name) for i, losses in enumerate(history, 1) if i % every == 0 or i in (1, len(history))
             for name, value in losses.items() if value > 0]
     colors = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(history[-1])}
-    return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors)
+    return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors, visible=True)
 
 
 def _status(step, place):
@@ -152,9 +153,11 @@ def build(page):
                                                info="More are finer, and take longer")
             begin, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            shown = result.build()
+            first = page.opening.arbitrary and page.opening.arbitrary[0][0]
+            shown = result.build((first, first) if first else None, HINT if first else "", done=False)
             plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
-                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[])
+                               y_axis_format=".1f", label="Losses", show_label=False, buttons=[],
+                               visible=False)
         with gr.Column(elem_classes="more"):
             pictures, weights, works, pad, slot = styles.blend()
             mask, soft_edges = styles.where()

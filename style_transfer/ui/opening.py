@@ -19,6 +19,7 @@ class Opening(NamedTuple):
     style: str | None = None
     arbitrary: tuple = ()
     fixed: tuple = ()
+    compared: tuple = ()  # (file, caption) of some methods side by side
 
 
 def pictures():
@@ -37,9 +38,14 @@ def pictures():
         status = result.status(title, image, time.perf_counter() - start)
         return result.show(common.lasting(name), name, photograph, image, status)[1], status
 
+    def any_style(method):
+        return painted(method, METHODS[method].title,
+                       lambda: stylize(photograph.picture, [images.load(style, SIZE)], None, method, ALPHA))
+
     titles = {source.label: source.entry.title for source in weights.installed(*networks.FIXED)[0]}
-    return Opening(
-        str(content), str(style),
-        painted(METHOD, METHODS[METHOD].title,
-                lambda: stylize(photograph.picture, [images.load(style, SIZE)], None, METHOD, ALPHA)),
-        painted(FIXED, titles[FIXED], lambda: fixed.stylize(photograph.picture, FIXED)) if FIXED in titles else ())
+    found = {method: any_style(method) for method in METHODS}
+    own = painted(FIXED, titles[FIXED], lambda: fixed.stylize(photograph.picture, FIXED)) if FIXED in titles else ()
+    shown = [(found[method], f"{METHODS[method].title}, strength {ALPHA:g}") for method in METHODS]
+    shown.append((own, f"Fixed style: {titles.get(FIXED)}"))
+    return Opening(str(content), str(style), found[METHOD], own,
+                   tuple((value[0][1], caption) for value, caption in shown if value))

@@ -27,6 +27,8 @@
     document.querySelectorAll(".styles .thumbnail-item").forEach((tile) =>
       set(tile, "aria-label", tile.querySelector(".caption-label")?.textContent.trim() || "Style"));
     document.querySelectorAll('[id^="examples-"] img').forEach((image) => set(image, "alt", stem(image)));
+    document.querySelectorAll(".blind .image-container > button").forEach((button) =>
+      set(button, "aria-label", button.closest(".block").querySelector('[data-testid="block-label"]').textContent.trim()));
     document.querySelectorAll(".empty[aria-label]").forEach((box) => set(box, "role", "img"));
     // results are read out; progress, which changes all the time, is not
     document.querySelectorAll(".prose.status").forEach((line) =>

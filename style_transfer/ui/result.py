@@ -12,15 +12,16 @@ from .inputs import documented
 SHOWN = 2048  # pixels of the long side, above which the page shows less than the download holds
 
 
-def build(value=None, status=""):
-    """[download button, slider, status, row that appears with the first result], and the button that stops, if given."""
+def build(value=None, status="", done=True):
+    """[download button, slider, status, row that appears with the first result]; done: whether `value` is a result already."""
     shown = gr.ImageSlider(value, label="Before and after", type="filepath", format="png", height="min(600px, 92vw)",
                            max_height=600, buttons=["fullscreen"], interactive=False, elem_classes="result")
     status = gr.HTML(status, elem_classes="status", label="Status", padding=False)
-    with gr.Row(visible=value is not None) as done:
-        button = gr.DownloadButton("Download PNG", value[1] if value else None)
+    done = done and value is not None
+    with gr.Row(visible=done) as row:
+        button = gr.DownloadButton("Download PNG", value[1] if done else None)
     history.note(button)
-    return [button, shown, status, done]
+    return [button, shown, status, row]
 
 
 def working(status, more=0):

@@ -112,6 +112,13 @@ def test_the_page_opens_with_a_painting(open_page):
         after = page.locator("[data-testid=imageslider-image]:visible").nth(1)
         assert after.evaluate("e => e.decode().then(() => e.naturalWidth)") >= 512
         assert "pixels" in status(page).inner_text()
+    choose_tab(page, "Compare")
+    page.locator(".compared:visible .thumbnail-item").nth(2).wait_for()
+    assert "Compare paints your photograph" in status(page).inner_text()
+    choose_tab(page, "Gatys")
+    assert page.locator("[data-testid=imageslider-image]:visible").nth(1).evaluate(
+        "e => e.decode().then(() => e.naturalWidth)") >= 512
+    assert not page.get_by_text("Download PNG").locator("visible=true").count()
 
 
 @pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)])
@@ -210,6 +217,40 @@ def test_regions_are_painted_with_a_brush(open_page):
     width, height = painted.size
     assert difference((0, 0, width, height // 2)) < 3
     assert difference((width // 4, 3 * height // 4, 3 * width // 4, 7 * height // 8)) > 15
+
+
+@pytest.mark.parametrize("width, theme", [(1280, "light"), (390, "dark")])
+def test_a_blind_vote_by_keyboard(open_page, width, theme):
+    page = open_page(width, theme, "Compare")
+    page.set_default_timeout(120 * SECONDS)
+    fold(page, "Strengths, steps and size")
+    for name, value in (("Steps of Gatys's method", "10"), ("Size: long side, pixels", "128")):
+        page.get_by_label(f"number input for {name}").locator("visible=true").fill(value)
+        page.keyboard.press("Tab")
+    press(page, "Compare")
+    wait_for_status(page, " pictures")
+    page.get_by_role("button", name="Vote blind").press("Enter")
+    panel = page.locator(".blind:visible")
+    panel.locator("#vote-left:focus").wait_for()
+    panel.locator("img").nth(1).wait_for()
+    assert not page.locator(".compared:visible").count()
+    names = ("strength", "steps", "Fixed style:")
+    assert not [name for name in names if name in panel.inner_text()]
+    assert all(image.get_attribute("src").split("/")[-1] == "image.png" for image in panel.locator("img").all())
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(SECONDS)  # colours fade
+    assert not violations(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Enter")
+    panel.locator("#vote-another:focus").wait_for()
+    assert "You prefer" in panel.inner_text() and "Your votes of this visit: 1, 0 of them equal" in panel.inner_text()
+    assert not panel.get_by_text("Send my votes").count()  # there is nobody to send them to
+    assert not violations(page)
+    page.keyboard.press("Enter")
+    panel.locator("#vote-left:focus").wait_for()
+    assert not [name for name in names if name in panel.locator("[data-testid=block-label]").nth(0).inner_text()]
+    panel.get_by_role("button", name="Back to all pictures").press("Enter")
+    page.locator(".compared:visible .thumbnail-item").nth(4).wait_for()
 
 
 def test_two_visitors_at_once(open_page):

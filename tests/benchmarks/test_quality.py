@@ -85,6 +85,16 @@ def by_hand(output, content, style):
         np.mean([((normal(output[n]) - normal(content[n])) ** 2).mean() for n in ("relu3_4", "relu4_1")]),)
 
 
+def structure_by_hand(output, content):
+    """CFSD in float64 from relu3_1 [C, M], row by row."""
+    def similarities(f):
+        rows = np.exp(f.T @ f / (content["relu3_1"] ** 2).sum(0).mean())
+        return rows / rows.sum(1, keepdims=True)
+
+    p, q = similarities(content["relu3_1"]), similarities(output["relu3_1"])
+    return np.mean([sum(a * np.log(a / b)) for a, b in zip(p, q)])
+
+
 def test_formulas(folders, extractor, small):
     def features(path, size=None):
         return {n: f[0].flatten(1).double().numpy() for n, f in extractor(quality.picture(path, size)).items()}
@@ -97,6 +107,24 @@ def test_formulas(folders, extractor, small):
         expected = by_hand(features(folders / "outputs" / f"{row['pair']}.png", size), features(content),
                            features(folders / "styles" / f"{row['pair'].split('__')[1]}.png"))
         assert [row[name] for name in ("style", "gram", "content")] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+        expected = structure_by_hand(features(folders / "outputs" / f"{row['pair']}.png", size), features(content))
+        assert row["cfsd"] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_structure_is_what_looks_alike_where(monkeypatch):
+    """Other features at the same places are another style; the same features at other places are another picture."""
+    generator = torch.Generator().manual_seed(0)
+    content = torch.rand(1, 8, 9, 12, generator=generator)
+    turned = torch.einsum("ij,njhw->nihw", torch.linalg.qr(torch.randn(8, 8, generator=generator))[0], content)
+    distance = quality.structural_distance(content.flip(3), content)
+    assert quality.structural_distance(turned, content) == pytest.approx(0, abs=1e-6) and distance > 1e-3
+    assert quality.structural_distance(9 * content.flip(3), 9 * content) == pytest.approx(distance, rel=1e-4)
+    mixed = [quality.structural_distance(torch.lerp(content, content.flip(3), share), content) for share in (0.1, 0.3, 0.5)]
+    assert 0 < mixed[0] < mixed[1] < mixed[2]
+    twice = torch.cat((content, content), 2)  # a larger picture of the same is at the same distance, but for its own rows
+    assert quality.structural_distance(twice.flip(3), twice) == pytest.approx(distance, rel=1e-4)
+    monkeypatch.setattr(quality, "ROWS", 7)
+    assert quality.structural_distance(content.flip(3), content) == pytest.approx(distance, rel=1e-6)
 
 
 def test_what_is_the_photograph_or_the_painting_is_at_no_distance(folders, extractor, small, painting):
@@ -104,7 +132,7 @@ def test_what_is_the_photograph_or_the_painting_is_at_no_distance(folders, extra
     (folders / "same").mkdir()
     st.save(painting, folders / "same" / "itself__one.png")
     mean = quality.mean(measure(folders, extractor, "same")["same"])
-    assert mean == pytest.approx(dict(style=0, gram=0, content=0), abs=1e-6)
+    assert mean == pytest.approx(dict(style=0, gram=0, content=0, cfsd=0), abs=1e-6)
     assert measure(folders, extractor, "outputs")["outputs"][0]["content"] == pytest.approx(0, abs=1e-6)
 
 
@@ -206,4 +234,4 @@ def test_equals_the_other_implementation_with_the_same_files(tmp_path):
                     tmp_path / "styles", "--json", tmp_path / "other.json"], check=True, capture_output=True)
     expected = json.loads((tmp_path / "other.json").read_text())["mean"]
     ours = quality.mean(measure(tmp_path, quality.Extractor(**FILES), "outputs")["outputs"])
-    assert ours == pytest.approx(expected, abs=5e-5)
+    assert {name: ours[name] for name in expected} == pytest.approx(expected, abs=5e-5)
