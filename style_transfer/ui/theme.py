@@ -28,7 +28,7 @@ THEME = gr.themes.Base(
     input_background_fill="#faf8f5", input_background_fill_dark="#23201c", button_border_width="1px",
     button_primary_border_color="transparent", button_primary_border_color_dark="transparent",
     button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_600",
-    button_primary_background_fill_dark="*primary_500", button_primary_background_fill_hover_dark="*primary_400",
+    button_primary_background_fill_dark="*primary_500", button_primary_background_fill_hover_dark="*primary_600",
     button_primary_text_color="white", button_secondary_background_fill="white",
     button_secondary_background_fill_hover="#f5f2ed", button_secondary_background_fill_dark="#2a2723",
     button_secondary_background_fill_hover_dark="#36322d",
