@@ -2,7 +2,7 @@
 
 Kolkin et al. 2022, "Neural Neighbor Style Transfer", by optimising the picture coarse to fine. Other than in the paper, layers
 are brought to equal energy, since in the compact encoder relu1_1 would outweigh the others; neighbours are looked for in
-principal components; what is minimised is the squared distance to them, for the cosine lets colours and contrast drift; and
+principal components; to the cosine distance comes a little of the squared one, without which colours and contrast drift; and
 fewer steps are taken, each longer.
 """
 
@@ -26,17 +26,18 @@ SMALLEST = 16  # pixels of a side; relu4_3 needs two positions
 COARSEST = 64  # pixels of the smallest size gone through
 LARGEST = objective.WHOLE  # pixels of the largest one: what is beyond is enlarged
 LEVELS = 8  # of the pyramid whose coefficients are moved
-RATE, MOST_RATE = 0.4, 0.02  # of Adam, times the steps of a scale: the authors' 0.002 for 200
+RATE, MOST_RATE = 0.6, 0.02  # of Adam, times the steps of a scale; it falls to nothing, against grain
 COMPONENTS = 64  # directions of the styles' features, in which neighbours are looked for
 CANDIDATES = 1 << 16  # features of the styles among which neighbours are looked for
 SIMILARITIES = 1 << 24  # that are held at a time
+ANCHOR = 0.1  # weight of the squared distance; more of it dulls, as features that do not fit together are averaged
 SPLIT = 64  # places along the long side of each layer's map that the last pass looks at
-AGAIN = 5  # steps of the last pass between two searches for neighbours
+AGAIN = 10  # steps of the last pass between two searches for neighbours
 TURNS = 4  # in which the styles are looked at, 90 degrees apart
 OPTIONS = {
     "alpha": Option(0.75, "How much the search for likeness goes by the photograph: less follows the strokes laid out so far.",
                     0.0, 1.0),
-    "iterations": Option(300, "Steps of the optimisation, of all scales together.", 1, 100_000),
+    "iterations": Option(250, "Steps of the optimisation, of all scales together.", 1, 100_000),
     "size": images.SIZE,
     "stroke": strokes.STROKE,
     "backbone": backbones.OPTION,
@@ -50,7 +51,7 @@ class Step(NamedTuple):
 
     iteration: int  # from 1
     iterations: int  # of all scales together
-    loss: float  # mean squared distance to the neighbours over their variance, before colours are kept
+    loss: float  # distance to the neighbours, before colours are kept
     image: torch.Tensor  # [1, 3, H, W] in [0, 1], on the CPU, at the size of the scale being worked on
 
 
@@ -152,12 +153,14 @@ class _Columns:
                           for gain, f in ((gain, features[name].float()) for gain, name in zip(self.gains, self.layers))], 1)
 
     def __call__(self, image):
-        return _distance(_rows(self._columns(image)), self.target)
+        return _distance(_rows(self._columns(image)), self.target, 0)
 
 
-def _distance(features, target):
-    """Mean squared distance of features [N, C] to their neighbours over the neighbours' variance."""
-    return (features - target).square().mean() / (target - target.mean(0)).square().mean().clamp_min(1e-6)
+def _distance(features, target, centre):
+    """Of features [N, C] from their neighbours: the mean of 1 - cos(f - centre, t - centre), and ANCHOR times their squared
+    distance over the neighbours' variance."""
+    cosine = F.cosine_similarity(features - centre, target - centre, 1, 1e-6).mean()
+    return 1 - cosine + ANCHOR * (features - target).square().mean() / target.var(0, False).mean().clamp_min(1e-6)
 
 
 def _counted(features, mask):
@@ -204,7 +207,7 @@ class _Split:
                 with torch.no_grad():
                     self.found[name] = self._search(name, f)
             place, target = self.found[name]
-            distances.append(_distance(_rows(f[place]).float(), target))
+            distances.append(_distance(_rows(f[place]).float(), target, target.mean(0)))
         self.steps += 1
         return sum(distances) / len(distances)
 
@@ -213,6 +216,7 @@ def _descend(image, loss, steps):
     """Minimise a loss from a picture on, over the coefficients of its pyramid: yields (picture, loss) per step."""
     levels = [level.detach().clone().requires_grad_(True) for level in pyramid(image)]
     optimizer = torch.optim.Adam(levels, lr=min(RATE / steps, MOST_RATE))
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1 / steps, steps)
     for _ in range(steps):
         optimizer.zero_grad()
         value = loss(collapse(levels))
@@ -220,6 +224,7 @@ def _descend(image, loss, steps):
             raise StyleTransferError("The distances are no finite numbers: use --precision float32, or another backbone.")
         value.backward()
         optimizer.step()
+        falling.step()
         with torch.no_grad():
             yield collapse(levels), float(value)
 
