@@ -268,6 +268,8 @@ def neighbours_command(content: Content, styles: Styles, output: Output,
     record = _record("neighbours", styles, options, style_masks, alpha=alpha, iterations=iterations, size=size,
                      backbone=backbone)
     todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
+    if not content.is_dir():
+        images.load(content)
     _fetch_backbone(backbone, {neighbours.DEEPEST})
 
     def prepare(device):

@@ -133,7 +133,7 @@ class _Columns:
 
     def __init__(self, network, layers, groups, labels, search):
         self.network, self.layers = network, layers
-        energies = torch.stack([self._energies(work.image) for group in groups for work in group]).mean(0)
+        energies = torch.stack([self._energies(work.image) for group in groups for work in group[::TURNS]]).mean(0)
         self.gains = energies.clamp_min(1e-12).rsqrt().tolist()
         with torch.no_grad():
             pools = [torch.cat([_counted(self._columns(image), mask) for image, mask in group]) for group in groups]
@@ -283,8 +283,8 @@ def optimize(content, styles, *, masks=None, style_masks=None, alpha=DEFAULTS["a
         shares = None if masks is None else regions.of_content(masks, small.shape[2:])
         groups = _groups(styles, style_masks, masks is not None, max(small.shape[2:]), stroke, device)
         labels = _labels(shares, device)
-        photo = small.to(device)
-        start = photo if image is None else _enlarged(image, photo.shape[2:])
+        photo = objective.pad(small).to(device)
+        start = photo if image is None else objective.pad(_enlarged(objective.crop(image), small.shape[2:]))
         if shape is None:
             loss = _Split(network, layers, groups, labels)
         else:  # in what is looked for, the picture so far has the photograph's details
@@ -292,7 +292,7 @@ def optimize(content, styles, *, masks=None, style_masks=None, alpha=DEFAULTS["a
             loss = _Columns(network, layers, groups, labels, torch.lerp(detailed, photo, alpha))
         for image, distance in _descend(start, loss, steps):
             iteration += 1
-            seen, result = small, image.clamp(0, 1).cpu()
+            seen, result = small, objective.crop(image).clamp(0, 1).cpu()
             if iteration == iterations and full != largest:
                 seen = resize(content, full)
                 result = guided.enlarge(result, seen)
@@ -314,7 +314,8 @@ def _groups(styles, masks, apart, long_side, stroke, device):
 
 
 def _labels(shares, device):
-    """Function of (h, w) -> [h w], the group of each place of a map: 0, or the style with most of the shares [K, 1, H, W]."""
+    """Function of (h, w) -> [h w], the group of each place of a canvas's map: 0, or the style with most of shares [K, 1, H, W]."""
     if shares is None:
         return lambda size: torch.zeros(size[0] * size[1], dtype=torch.long, device=device)
+    shares = objective.pad(shares)
     return lambda size: F.interpolate(shares, tuple(size), mode="area").argmax(0).flatten().to(device)
