@@ -314,7 +314,7 @@ def _groups(styles, masks, apart, long_side, stroke, device):
 
 
 def _labels(shares, device):
-    """Function of (h, w) -> [h w], the group of each place of a canvas's map: 0, or the style with most of shares [K, 1, H, W]."""
+    """Function of (h, w) -> [h w], the group of each place of a map: 0, or the one with most of shares [K, 1, H, W]."""
     if shares is None:
         return lambda size: torch.zeros(size[0] * size[1], dtype=torch.long, device=device)
     shares = objective.pad(shares)
