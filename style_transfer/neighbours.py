@@ -37,7 +37,7 @@ TURNS = 4  # in which the styles are looked at, 90 degrees apart
 OPTIONS = {
     "alpha": Option(0.75, "How much the search for likeness goes by the photograph: less follows the strokes laid out so far.",
                     0.0, 1.0),
-    "iterations": Option(250, "Steps of the optimisation, of all scales together.", 1, 100_000),
+    "iterations": Option(160, "Steps of the optimisation, of all scales together.", 1, 100_000),
     "size": images.SIZE,
     "stroke": strokes.STROKE,
     "backbone": backbones.OPTION,
@@ -139,7 +139,8 @@ class _Columns:
             pools = [torch.cat([_counted(self._columns(image), mask) for image, mask in group]) for group in groups]
             pools = [_thinned(pool, CANDIDATES) for pool in pools]
             wanted = self._columns(search)
-            self.target = _replaced(_rows(wanted), labels(wanted.shape[2:]), pools)
+            found = _replaced(_rows(wanted), labels(wanted.shape[2:]), pools)
+            self.target = found.T.contiguous().T  # in memory as the columns lie, which takes a quarter from a step
 
     @torch.no_grad()
     def _energies(self, image):
@@ -159,8 +160,10 @@ class _Columns:
 def _distance(features, target, centre):
     """Of features [N, C] from their neighbours: the mean of 1 - cos(f - centre, t - centre), and ANCHOR times their squared
     distance over the neighbours' variance."""
-    cosine = F.cosine_similarity(features - centre, target - centre, 1, 1e-6).mean()
-    return 1 - cosine + ANCHOR * (features - target).square().mean() / target.var(0, False).mean().clamp_min(1e-6)
+    f, t = features - centre, target - centre
+    ff, ft, tt = (f * f).sum(1), (f * t).sum(1), (t * t).sum(1)
+    cosine = ft / (ff * tt).clamp_min(1e-12).sqrt()
+    return 1 - cosine.mean() + ANCHOR * (ff - 2 * ft + tt).sum() / (len(t) * target.var(0, False).sum()).clamp_min(1e-6)
 
 
 def _counted(features, mask):
