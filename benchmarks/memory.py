@@ -19,8 +19,8 @@ from benchmarks.large import EXAMPLES, sides
 from style_transfer import memory
 
 METHODS = {"adain": None, "wct": None, "johnson": "starry-night", "cyclegan": "emaki", "multimodal": "divisionism",
-           "gatys": None}
-ITERATIONS = 8  # of Gatys, so that there are several sizes
+           "gatys": None, "neighbours": None}
+ITERATIONS = 8  # of the methods that optimise, so that there are several sizes
 
 
 def painter(method):
@@ -28,8 +28,8 @@ def painter(method):
     style = st.load(EXAMPLES / "styles/waves.jpg", 512)
     if method in st.arbitrary.METHODS:
         return lambda content: st.arbitrary.stylize(content, [style], method=method)
-    if method == "gatys":
-        return lambda content: [step.iteration for step in st.gatys.optimize(content, [style], iterations=ITERATIONS)]
+    if optimize := {"gatys": st.gatys.optimize, "neighbours": st.neighbours.optimize}.get(method):
+        return lambda content: [step.iteration for step in optimize(content, [style], iterations=ITERATIONS)]
     return lambda content: st.fixed.stylize(content, METHODS[method])
 
 

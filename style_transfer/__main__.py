@@ -1,4 +1,4 @@
-"""The command line: python -m style_transfer gatys | adain | wct | fixed | compare | video | settings | weights."""
+"""The command line: python -m style_transfer gatys | neighbours | adain | wct | fixed | compare | video | settings | ..."""
 
 import contextlib
 import inspect
@@ -29,6 +29,7 @@ from . import (
     gatys,
     hub,
     images,
+    neighbours,
     regions,
     settings,
     video,
@@ -87,6 +88,7 @@ StyleMasks = Annotated[list[Path] | None, typer.Option(metavar="FILE...", help=(
     "For each style a picture that is white where it counts. All up to the next option."))]
 Size, Alpha, Strength = (_declared(option) for option in (images.SIZE, arbitrary.OPTIONS["alpha"], fixed.OPTIONS["strength"]))
 Gatys, DEFAULTS = SimpleNamespace(**{name: _declared(option) for name, option in gatys.OPTIONS.items()}), gatys.DEFAULTS
+Neighbours = SimpleNamespace(**{name: _declared(option) for name, option in neighbours.OPTIONS.items()})
 LOOK = ("stroke", "preserve_color", "color_strength", "texture_strength")  # what all methods have in common
 SHARED = {**{name: (_declared(fixed.OPTIONS[name]), fixed.OPTIONS[name].default) for name in LOOK}, "masks": (Masks, None),
           "bits": (_declared(images.BITS), images.BITS.default), "overwrite": (Overwrite, False),
@@ -249,6 +251,34 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                                        backbone=backbone, seed=seed, device=device, **look):
                 advance(step.message)
             return step.image
+        return work
+
+    _each(todo, prepare, options, size, "iterations", iterations)
+
+
+@_command("neighbours")
+def neighbours_command(content: Content, styles: Styles, output: Output,
+                       alpha: Neighbours.alpha = neighbours.DEFAULTS["alpha"],
+                       iterations: Neighbours.iterations = neighbours.DEFAULTS["iterations"], size: Size = 512,
+                       backbone: Neighbours.backbone = neighbours.DEFAULTS["backbone"], style_masks: StyleMasks = None,
+                       **options):
+    """Optimise the picture towards the styles' nearest features, place by place (Kolkin et al. 2022)."""
+    pictures, look = [_style(p) for p in styles], _look(options, len(styles))
+    of_styles = style_masks and regions.load(style_masks, len(style_masks))
+    record = _record("neighbours", styles, options, style_masks, alpha=alpha, iterations=iterations, size=size,
+                     backbone=backbone)
+    todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
+    if not content.is_dir():
+        images.load(content)
+    _fetch_backbone(backbone, {neighbours.DEEPEST})
+
+    def prepare(device):
+        def work(picture, advance):
+            for step in neighbours.optimize(picture, pictures, style_masks=of_styles, alpha=alpha, iterations=iterations,
+                                            size=size, backbone=backbone, device=device, **look):
+                advance("")
+                image = step.image
+            return image
         return work
 
     _each(todo, prepare, options, size, "iterations", iterations)

@@ -195,9 +195,9 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
         raise InputError("The styles must be a list of at least one picture.")
     if network is not None and not all(isinstance(name, str) for name in getattr(network, "layers", [None])):
         raise InputError("The network must be a feature extractor, such as backbones.load gives.")
-    styles = [_pictures(style) for style in styles]
+    styles = [pictures_of(style) for style in styles]
     style_weights = normalize_weights(style_weights, len(styles))
-    masks, style_masks = regions.check(masks, len(styles)), _check_style_masks(style_masks, styles)
+    masks, style_masks = regions.check(masks, len(styles)), check_style_masks(style_masks, styles)
     if terms is None:
         terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
     if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
@@ -248,7 +248,7 @@ def _shares(iterations, sizes):
     return [rest // count + (k < rest % count) for k in range(count)] + fine
 
 
-def _pictures(style):
+def pictures_of(style):
     """The pictures of a style: one, or those of an oeuvre."""
     pictures = style if isinstance(style, (list, tuple)) else [style]
     if not pictures:
@@ -256,7 +256,7 @@ def _pictures(style):
     return [images.check(picture, "style").cpu() for picture in pictures]
 
 
-def _check_style_masks(masks, styles):
+def check_style_masks(masks, styles):
     """For each style a list with a mask, or None, for each of its pictures."""
     if masks is None:
         masks = [None] * len(styles)
@@ -274,13 +274,13 @@ def _check_style_masks(masks, styles):
 
 
 def _style_features(network, pictures, masks, long_side, stroke, device):
-    pictures = [_style_at(picture, long_side, stroke) for picture in pictures]
+    pictures = [style_at(picture, long_side, stroke) for picture in pictures]
     guides = [mask if mask is None else regions.of_content([mask], picture.shape[2:])
               for mask, picture in zip(masks, pictures)]
     return Features(network, pictures, guides=guides, device=device)
 
 
-def _style_at(style, long_side, stroke=1.0):
+def style_at(style, long_side, stroke=1.0):
     """A style for a picture of a long side: `stroke` times as large.
 
     Not beyond its own size times a stroke above 1, since an enlarged style makes a blurred picture, and the coarse sizes have

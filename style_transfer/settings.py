@@ -11,7 +11,7 @@ one. options: of the method, those that are known.
 import json
 import re
 
-from . import arbitrary, checkpoints, fixed, gatys, images
+from . import arbitrary, checkpoints, fixed, gatys, images, neighbours
 from .errors import InputError
 from .options import Option
 from .options import check as check_options
@@ -27,8 +27,10 @@ OPTIONS = {  # {method: {name: Option}}; those that take several of their choice
     "wct": {name: option for name, option in _ARBITRARY.items() if name != "method"},
     "fixed": fixed.OPTIONS,
     "gatys": gatys.OPTIONS,
+    "neighbours": neighbours.OPTIONS,
 }
-TITLES = {name: method.title for name, method in arbitrary.METHODS.items()} | {"fixed": "Fixed style", "gatys": "Gatys"}
+TITLES = {name: method.title for name, method in arbitrary.METHODS.items()} | {
+    "fixed": "Fixed style", "gatys": "Gatys", "neighbours": "Neighbours"}
 
 
 def make(method, styles, weights=None, masks=False, decoder=None, **options):

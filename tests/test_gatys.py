@@ -153,7 +153,7 @@ def test_a_picture_is_accepted_once_its_own_loss_is_sound(optimizer, photo, pain
 def test_the_losses_are_those_of_the_picture_beside_them(photo, painting):
     steps = run(photo, [painting], iterations=6, scales=1, size=64)
     network, small = backbones.load("compact"), st.images.resize(photo, 64)
-    style = Features(network, [gatys._style_at(painting, 64)])
+    style = Features(network, [gatys.style_at(painting, 64)])
     objective = Objective(network, small, [gatys.Target(style, 1.0)], gatys.standard_terms())
     for step in (steps[0], steps[-1]):  # the margin is not in the picture: by reflection it comes out nearly the same
         again = objective(pad(step.image))
@@ -265,7 +265,7 @@ def test_colour_and_texture_have_strengths(photo, painting):
 @pytest.mark.parametrize("side, stroke, long_side", [
     (80, 1, 80), (80, 2, 160), (80, 4, 320), (640, 1, 160), (640, 2, 320), (640, 0.5, 160), (160, 0.25, 40)])
 def test_a_style_is_as_large_as_the_stroke_asks_and_enlarged_for_nothing_else(side, stroke, long_side, painting):
-    assert max(gatys._style_at(painting, side, stroke).shape[2:]) == long_side
+    assert max(gatys.style_at(painting, side, stroke).shape[2:]) == long_side
 
 
 @pytest.mark.parametrize("size, stroke, sides", [
