@@ -54,6 +54,10 @@ class Step(NamedTuple):
     loss: float  # distance to the neighbours, before colours are kept
     image: torch.Tensor  # [1, 3, H, W] in [0, 1], on the CPU, at the size of the scale being worked on
 
+    @property
+    def done(self):
+        return self.iteration == self.iterations
+
 
 class _Work(NamedTuple):
     """A style's picture in one of its turns."""

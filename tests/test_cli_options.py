@@ -13,7 +13,8 @@ PHOTO = EXAMPLES / "photos/cat.jpg"
 FIRST, SECOND = (EXAMPLES / f"styles/{name}.jpg" for name in ("waves", "mosaic"))
 METHODS = {"adain": f"adain photo.png {FIRST} {SECOND}", "wct": f"wct photo.png {FIRST} {SECOND}",
            "fixed": "fixed photo.png --style udnie --style the-scream",
-           "gatys": f"gatys photo.png {FIRST} {SECOND} --size 120 --iterations 3"}
+           "gatys": f"gatys photo.png {FIRST} {SECOND} --size 120 --iterations 3",
+           "neighbours": f"neighbours photo.png {FIRST} {SECOND} --size 120 --iterations 3"}
 
 
 @pytest.fixture(autouse=True)

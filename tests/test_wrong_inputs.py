@@ -29,6 +29,7 @@ from style_transfer import (
     gatys,
     hub,
     images,
+    neighbours,
     weights,
 )
 from style_transfer.errors import CheckpointError, HubError, InputError, StyleTransferError
@@ -226,7 +227,8 @@ class Names:
 
 
 NAMES = {k: v for k, v in vars(Names).items() if k[0] != "_"} | dict(
-    st=st, images=images, arbitrary=arbitrary, fixed=fixed, gatys=gatys, color=color, weights=weights, checkpoints=checkpoints,
+    st=st, images=images, arbitrary=arbitrary, fixed=fixed, gatys=gatys, neighbours=neighbours, color=color, weights=weights,
+    checkpoints=checkpoints,
     hub=hub, backbones=backbones, convert=convert, device=device, torch=torch, np=np, Path=Path, Image=Image, tensor=tensor,
     nan=NAN, inf=INF, os=os, VGG=VGG, Decoder=Decoder, Johnson=Johnson, Multimodal=Multimodal)
 
@@ -328,6 +330,13 @@ PYTHON = [
         "tensor(1, 3, 1, 1), [style]"]),
     (HubError, "next(gatys.optimize(photo, [style], backbone='vgg19'))"),
 
+    *((InputError, f"next(neighbours.optimize({x}, [style]))") for x in FEW_PICTURES),
+    *((InputError, f"next(neighbours.optimize(photo, {x}))") for x in [
+        "None", "[]", "style", "[None]", "[holes]", "['style.jpg']", "[style], network=5",
+        "[style], alpha=-1", "[style], alpha=nan", "[style], iterations=0", "[style], iterations=1.5", "[style], size='512'",
+        "[style], stroke=0", "[style], backbone='resnet'", "[style], preserve_color='yes'", "[style], device='foo'",
+        "[style], masks=[None, None]"]),
+
     *((InputError, f"color.preserve({x})") for x in [
         "None, photo, 'match'", "photo, None, 'luminance'", "photo, array, 'match'", "photo, style, 'luminance'",
         "photo, tensor(1, 1, 32, 40), 'match'", "photo, photo, 'yes'", "photo, photo, None", "photo, photo, 3",
@@ -416,7 +425,7 @@ def test_indices(name, typed):
     check_message(text)
 
 
-PAINT = [f"{command} photo.jpg style.jpg -o out.png" for command in ("adain", "wct", "gatys")]
+PAINT = [f"{command} photo.jpg style.jpg -o out.png" for command in ("adain", "wct", "gatys", "neighbours")]
 COMMANDS = [
     *((2, f"{method} {rest}") for method in ("adain", "gatys") for rest in [
         "", "photo.jpg", "photo.jpg style.jpg", "photo.jpg -o out.png", "photo.jpg style.jpg -o", "--nonono",

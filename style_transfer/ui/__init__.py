@@ -6,11 +6,12 @@ from pathlib import Path
 
 import gradio as gr
 
-from . import arbitrary, camera, common, compare, files, fixed, gatys, models, opening, recall, video
+from . import arbitrary, camera, common, compare, files, fixed, gatys, models, neighbours, opening, recall, video
 from .inputs import Blocks
 from .theme import THEME
 
-TABS = (arbitrary, fixed, gatys, compare, video, models)  # with TITLE, ABOUT, available(), build(page) -> controls by name
+TABS = (arbitrary, fixed, gatys, neighbours, compare, video, models)
+# each with TITLE, ABOUT, available() and build(page) -> controls by name
 HEADER = """
 # Neural style transfer
 Give a photograph the hand of a painting.

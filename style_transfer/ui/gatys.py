@@ -28,7 +28,7 @@ def available():
     return True
 
 
-class _Clock:
+class Clock:
     """How long a job still takes: seconds an iteration as measured at each scale, and as they grew for the finer ones."""
 
     GROWTH = 3.0  # from a scale to the next one, four times its pixels, before two scales have been seen
@@ -74,14 +74,14 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
             preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
             content_layer=content_layer, style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer,
             backbone=backbone, seed=seed)
-        for status in _fetching(backbone, {content_layer, *style_layers}):
+        for status in fetching(backbone, {content_layer, *style_layers}):
             yield result.working(status, more=1)
         final = tuple(photograph.picture.shape[2:])
         with turns.Place(iterations * math.prod(final)) as place:
             while (before := place.ahead())[0]:
                 yield result.working(turns.waiting(*before), more=1)
                 time.sleep(turns.EVERY)
-            clock, history, shown = _Clock(max(final)), [], -math.inf
+            clock, history, shown = Clock(max(final)), [], -math.inf
             for step in turns.iterate(
                     optimize, photograph.picture, pictures, style_weights=weights, beta=beta,
                     masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
@@ -98,7 +98,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                     continue
                 # of the full size, so that what stands there after Stop is a result
                 image = images.resize(step.image, final)
-                yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, image, _status(step, place),
+                yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, image, progress_line(step, place),
                                    record, step.done), _plot(history)
                 shown = clock.elapsed()
 
@@ -112,7 +112,7 @@ def _plot(history):
     return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors, visible=True)
 
 
-def _status(step, place):
+def progress_line(step, place):
     """A bar and a sentence."""
     height, width = step.image.shape[2:]
     if step.done:
@@ -123,7 +123,7 @@ def _status(step, place):
                      f"{turns.duration(place.elapsed)} elapsed{left}")
 
 
-def _fetching(backbone, layers):
+def fetching(backbone, layers):
     """The status while a full backbone arrives, and once before."""
     yield ""
     if backbones.present(backbone, layers):

@@ -39,9 +39,8 @@ def of_record(record, tabs):
     if missing := [style for style in record["styles"] if style not in known]:
         common.warn([f"Choose these styles again, which are not the app's own: {', '.join(missing)}."])
     weights = record["weights"] or [1.0] * len(pictures)
-    for number, (picture, weight) in enumerate(zip(controls["styles"], controls["weights"])):
-        given = number < len(pictures)
-        found |= {picture: pictures[number] if given else None, weight: min(weights[number], 1.0) if given else 1.0}
+    found |= dict(zip(controls["styles"], [*pictures, None, None, None, None]))
+    found |= dict(zip(controls.get("weights", ()), [*(min(weight, 1.0) for weight in weights), 1.0, 1.0, 1.0, 1.0]))
     return name, found
 
 

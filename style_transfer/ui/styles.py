@@ -40,13 +40,28 @@ def fill(found):
     return place
 
 
+def several():
+    """A fold for the other styles, of which each place takes what fits it best: (pictures, slot)."""
+    with gr.Accordion("Several paintings", open=False):
+        slot = _slot()
+        with gr.Row():
+            return _others(), slot
+
+
+def _slot():
+    return gr.Radio([(f"Style {n}", str(n)) for n in range(1, MAX_STYLES + 1)], value="1", label="A click in the gallery fills")
+
+
+def _others():
+    return [common.picture(f"Style {n}", height=130, buttons=[]) for n in range(2, MAX_STYLES + 1)]
+
+
 def blend():
     """A fold for the other styles: (pictures, weights, works, pad, slot)."""
     with gr.Accordion("Blend several paintings", open=False):
-        slot = gr.Radio([(f"Style {n}", str(n)) for n in range(1, MAX_STYLES + 1)], value="1",
-                        label="A click in the gallery fills")
+        slot = _slot()
         with gr.Row():
-            pictures = [common.picture(f"Style {n}", height=130, buttons=[]) for n in range(2, MAX_STYLES + 1)]
+            pictures = _others()
         with gr.Row():
             pad = gr.HTML("0.5,0.5", html_template=PAD_HTML, js_on_load=PAD_JS, label="Blend", container=False, min_width=180)
             with gr.Column(min_width=200):

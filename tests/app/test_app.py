@@ -116,7 +116,7 @@ def test_missing_backbone_gets_a_sentence(client, pictures):
 
 def test_public_endpoints(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/arbitrary", "/fixed", "/gatys", "/compare", "/film"}
+    assert set(endpoints) == {"/arbitrary", "/fixed", "/gatys", "/neighbours", "/compare", "/film"}
     for name, endpoint in endpoints.items():
         first, second, *rest = endpoint["parameters"]
         assert (first["parameter_name"], second["parameter_name"]) == ("film" if name == "/film" else "content", "style")

@@ -225,7 +225,7 @@ def test_the_time_left_is_near_the_truth(monkeypatch, growth):
     """Three scales of 100 iterations, each slower than the one before by a factor that nobody told the clock."""
     now = [100.0]
     monkeypatch.setattr(gatys.time, "perf_counter", lambda: now[0])
-    clock, paces = gatys._Clock(512), [0.01, 0.01 * growth, 0.01 * growth ** 2]
+    clock, paces = gatys.Clock(512), [0.01, 0.01 * growth, 0.01 * growth ** 2]
     end = 100 + 5 + 100 * sum(paces)
     now[0] += 5  # things are loaded
     for iteration in range(1, 301):

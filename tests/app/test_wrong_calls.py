@@ -17,7 +17,8 @@ from tests.app import raw_http
 META = {"meta": {"_type": "gradio.FileData"}}
 NAN, INF = float("nan"), float("inf")
 SECONDS = 5
-SMALL = dict(fixed={"size": 128}, arbitrary={"size": 128}, gatys={"size": 128, "iterations": 10})  # should one work after all
+SMALL = dict(fixed={"size": 128}, arbitrary={"size": 128}, gatys={"size": 128, "iterations": 10},
+             neighbours={"size": 128, "iterations": 10})  # should one work after all
 
 
 class Upload(str):
@@ -74,6 +75,10 @@ WRONG = [
         *values("iterations", *NUMBERS, 9, 1001, 10.5), *values("size", *NUMBERS, 127, 2049), *values("start", *WORDS),
         *values("optimizer", *WORDS), *values("backbone", *WORDS, "vgg19"), *values("seed", *NUMBERS, 0.5, 2 ** 31),
         {"content": Upload("strip.png")}]),
+    *(("neighbours", case) for case in [
+        {"content": None}, {"style": None}, *values("content", *PICTURES[:2]), *values("style_4", *PICTURES[:2]),
+        *values("alpha", *NUMBERS, 1.1), *values("iterations", 9, 1001, 10.5), *values("backbone", *WORDS),
+        *values("mask", *PICTURES[:2]), {"content": Upload("strip.png")}]),
 ]
 
 
@@ -136,7 +141,7 @@ def test_a_wrong_value(server, public, files, name, changes):
     assert time.monotonic() - start < SECONDS
 
 
-@pytest.mark.parametrize("name", ["fixed", "arbitrary", "gatys"])
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("data", [None, [], [None], {}, "photo.jpg", 5, True, [[]], {"content": None}, [{}], [None] * 4],
                          ids=str)
 def test_wrong_lists_of_values(server, public, name, data):
@@ -146,7 +151,7 @@ def test_wrong_lists_of_values(server, public, name, data):
         check_sentence(answer)
 
 
-@pytest.mark.parametrize("name", ["fixed", "arbitrary", "gatys"])
+@pytest.mark.parametrize("name", SMALL)
 def test_too_many_values(server, public, files, name):
     endpoint, parameters = public[name]
     photo = {"path": files["text.jpg"]} | META
