@@ -259,10 +259,9 @@ def test_an_oeuvre_is_one_style_of_all_its_pictures(photo, painting):
 
 
 def grain(image):
-    """Pixels over which a picture's luminance keeps half of its correlation, along the rows."""
+    """Pixels over which a picture's luminance changes by its deviation, along the rows."""
     y = luminance(image)
-    y = y - y.mean()
-    return next(k for k in range(1, 64) if (y[..., k:] * y[..., :-k]).mean() < 0.5 * y.pow(2).mean())
+    return float((y.var() / y.diff(dim=3).pow(2).mean()).sqrt())
 
 
 def test_larger_strokes(painting):
