@@ -225,20 +225,20 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                                                                  "relu1_1,relu4_1=2.")] = ",".join(gatys.STYLE_LAYERS),
                   iterations: Gatys.iterations = DEFAULTS["iterations"], scales: Gatys.scales = DEFAULTS["scales"],
                   size: Gatys.size = 512, variation: Gatys.variation = DEFAULTS["variation"],
-                  init: Gatys.init = DEFAULTS["init"], optimizer: Gatys.optimizer = DEFAULTS["optimizer"],
-                  backbone: Gatys.backbone = DEFAULTS["backbone"], seed: Gatys.seed = DEFAULTS["seed"],
-                  style_masks: StyleMasks = None, **options):
+                  loss: Gatys.loss = DEFAULTS["loss"], init: Gatys.init = DEFAULTS["init"],
+                  optimizer: Gatys.optimizer = DEFAULTS["optimizer"], backbone: Gatys.backbone = DEFAULTS["backbone"],
+                  seed: Gatys.seed = DEFAULTS["seed"], style_masks: StyleMasks = None, **options):
     """Optimise the picture itself (Gatys et al. 2016): the most beautiful and the slowest."""
     layers = {name.strip(): _numbers(weight)[0] if equals else 1.0
               for name, equals, weight in (part.partition("=") for part in style_layers.split(","))}
-    terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers)
+    terms = gatys.standard_terms(alpha, beta, variation, content_layer, layers, loss)
     numbers, pictures, look = _numbers(weights), [_style(p) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
     of_styles = style_masks and regions.load(style_masks, len(style_masks))
     record = _record("gatys", styles, options, style_masks, weights=numbers, alpha=alpha, beta=beta,
                      content_layer=content_layer, style_layers=list(layers) if set(layers.values()) == {1.0} else layers,
-                     iterations=iterations, scales=scales, size=size, variation=variation, init=init, optimizer=optimizer,
-                     backbone=backbone, seed=seed)
+                     iterations=iterations, scales=scales, size=size, variation=variation, loss=loss, init=init,
+                     optimizer=optimizer, backbone=backbone, seed=seed)
     todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
     if not content.is_dir():
         images.load(content)

@@ -11,11 +11,20 @@ from . import backbones, color, images, memory, regions, strokes
 from . import device as devices
 from .errors import InputError, StyleTransferError
 from .images import fit, resize
-from .losses import content_loss, gram_matrix, style_loss, total_variation
+from .losses import (
+    content_loss,
+    gaussian_loss,
+    gaussian_target,
+    gram_matrix,
+    moments,
+    normalized_content_loss,
+    style_loss,
+    total_variation,
+)
 from .networks.vgg import VGG19, layer_names
 from .objective import Features, Objective, Sums, crop, guidance, is_large, map_size, pad, positions
 from .options import Option, check
-from .transforms import normalize_weights
+from .transforms import mean_and_deviation, normalize_weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BETA = 30.0  # for an alpha of 1
@@ -31,13 +40,16 @@ OPTIONS = {
     "beta": Option(BETA, "Weight of the style: only its ratio to the content's weight matters.", 0.0),
     "content_layer": Option("relu4_2", "Layer whose features keep the photograph's layout.",
                             choices={name: name for name in layer_names(VGG19["depths"])}),
-    "style_layers": Option(STYLE_LAYERS, "Layers whose Gram matrices are the style: shallow ones colour and grain, deep ones "
+    "style_layers": Option(STYLE_LAYERS, "Layers whose statistics are the style: shallow ones colour and grain, deep ones "
                                          "strokes and forms.", choices={name: name for name in layer_names(VGG19["depths"])}),
     "iterations": Option(300, "Steps of the optimisation, of all scales together.", 1, 100_000),
     "scales": Option(None, "Sizes gone through, coarse to fine; default: as many as size and strokes ask for.", 1, 8),
     "size": images.SIZE._replace(low=SMALLEST),
     "stroke": strokes.STROKE,
     "variation": Option(1.0, "Weight of the total variation, which smooths.", 0.0),
+    "loss": Option("gaussian", "How features are compared: as Gaussian distributions, which keeps more of the photograph at as "
+                               "much of the style, or by Gram matrices, as the paper does.",
+                   choices={"gaussian": "Gaussian", "gram": "Gram"}),
     "init": Option("content", "What the optimisation starts from.", choices={n: n for n in ("content", "noise", "style")}),
     "optimizer": Option("lbfgs", "L-BFGS needs fewer steps, Adam less memory.", choices={"lbfgs": "L-BFGS", "adam": "Adam"}),
     "backbone": backbones.OPTION,
@@ -91,21 +103,56 @@ def content_term(layer):
     return prepare
 
 
-def style_term(layers, statistic=gram_matrix, distance=style_loss):
-    """Weighted mean over layers and styles of a distance between statistics, each over the style's energy.
+def normalized_content_term(layer):
+    """`normalized_content_loss` as a function of sums over positions."""
+    def prepare(content, styles):
+        raw = content[layer]
+        mean, deviation = mean_and_deviation(raw)
+        target = ((raw - mean) / deviation).to(raw.dtype)
+        count, energy = target.shape[2] * target.shape[3], target.float().pow(2).mean((2, 3))
 
-    layers: {name: weight}; statistic: a mean over positions, as `objective.Features.mean` takes it. (Gatys et al. 2016,
-    equation 5, for Gram matrices; with regions Gatys et al. 2017, equation 6.)
+        def own(features, block):
+            f = features[layer].float() - mean  # near 0, so that no digits are lost to it
+            return [part.sum((2, 3)) for part in (f, f.pow(2), f * block.cut(layer, target))]
+        return Sums(own, lambda sums: normalized_content_loss(*(part / count for part in sums), energy))
+    return prepare
+
+
+class Loss(NamedTuple):
+    """How features are compared with the photograph's and with a style's. To add one: a line in LOSSES."""
+
+    content: Callable  # layer -> a term's `prepare`
+    statistic: Callable  # of a style: a mean over positions, as `objective.Features.mean` takes it
+    distance: Callable  # (statistic, target) -> squared distance
+    target: Callable  # a style's statistic -> what `distance` takes of it
+    energy: Callable  # a style's statistic -> what the distance is divided by, so that beta means the same for all
+    deeper: float = 1.0  # weight of relu2_1 as a part of relu1_1's, and so on from block to block
+
+
+LOSSES = {
+    "gaussian": Loss(normalized_content_term, moments, gaussian_loss, gaussian_target,
+                     lambda second: 2 * (second[0].trace() - second[0, -1, -1]), 0.7),
+    "gram": Loss(content_term, gram_matrix, style_loss, lambda gram: gram, lambda gram: style_loss(gram, 0)),
+}
+
+
+def style_term(layers, loss=LOSSES["gram"]):
+    """Weighted mean over layers and styles of a `Loss`'s distance between statistics, each over the style's energy.
+
+    layers: {name: weight}, times the `Loss`'s for their depth. (Gatys et al. 2016, equation 5, for Gram matrices; with regions
+    Gatys et al. 2017, equation 6.)
     """
+    layers = {name: weight * loss.deeper ** int(name[4]) for name, weight in layers.items()}
+
     def prepare(content, styles):
         size, places = content.size(), [None] if styles[0].region is None else [style.region for style in styles]
         guides = [guidance(place, layers, *size, content.device) for place in places]
         wholes = [{name: positions(map_size(name, *size), guide[name]) for name in layers} for guide in guides]
         parts = []  # (weight, place among the sums, target)
         for k, style in enumerate(styles):
-            for n, (name, target) in enumerate(style.features.mean(layers, statistic).items()):
-                weight = style.weight * layers[name] / sum(layers.values()) / distance(target, 0).clamp_min(1e-8)
-                parts.append((weight, k % len(places) * len(layers) + n, target))
+            for n, (name, target) in enumerate(style.features.mean(layers, loss.statistic).items()):
+                weight = style.weight * layers[name] / sum(layers.values()) / loss.energy(target).clamp_min(1e-8)
+                parts.append((weight, k % len(places) * len(layers) + n, loss.target(target)))
 
         def own(features, block):
             """Each region's statistics of a block times the part of the region that it is: they add up to the picture's."""
@@ -114,19 +161,19 @@ def style_term(layers, statistic=gram_matrix, distance=style_loss):
                 for name in layers:
                     part = block.cut(name, guide[name])
                     share = positions(features[name].shape, part) / max(whole[name], 1e-12)  # an empty region has none
-                    sums.append(share * statistic(features[name], part))
+                    sums.append(share * loss.statistic(features[name], part))
             return sums
-        return Sums(own, lambda sums: sum(weight * distance(sums[place], target) for weight, place, target in parts))
+        return Sums(own, lambda sums: sum(weight * loss.distance(sums[place], target) for weight, place, target in parts))
     return prepare
 
 
 def standard_terms(alpha=DEFAULTS["alpha"], beta=DEFAULTS["beta"], variation=DEFAULTS["variation"],
-                   content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS):
+                   content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS, loss=DEFAULTS["loss"]):
     """alpha L_content + beta L_style (Gatys et al. 2016, equation 7) + total variation, as a list of `Term`.
 
-    style_layers: names, or {name: weight}. Raises InputError for weights and layers that cannot be.
+    style_layers: names, or {name: weight}; loss: one of LOSSES. Raises InputError for weights and layers that cannot be.
     """
-    check(OPTIONS, alpha=alpha, beta=beta, variation=variation, content_layer=content_layer)
+    check(OPTIONS, alpha=alpha, beta=beta, variation=variation, content_layer=content_layer, loss=loss)
     if alpha + beta <= 0:
         raise InputError("One of alpha and beta must be above 0.")
     if not isinstance(style_layers, (dict, list, tuple)):
@@ -137,8 +184,8 @@ def standard_terms(alpha=DEFAULTS["alpha"], beta=DEFAULTS["beta"], variation=DEF
     if not any(layers.values()):
         raise InputError("At least one style layer with a weight above 0 is needed.")
     return [
-        Term("content", alpha, (content_layer,), content_term(content_layer)),
-        Term("style", beta, tuple(layers), style_term(layers)),
+        Term("content", alpha, (content_layer,), LOSSES[loss].content(content_layer)),
+        Term("style", beta, tuple(layers), style_term(layers, LOSSES[loss])),
         Term("variation", variation, (), lambda content, styles: lambda picture, features: total_variation(picture)),
     ]
 
@@ -157,11 +204,11 @@ def _check(network, content, styles, layers, size):
 
 def optimize(content, styles, *, style_weights=None, masks=None, style_masks=None, alpha=DEFAULTS["alpha"],
              beta=DEFAULTS["beta"], content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
-             variation=DEFAULTS["variation"], terms=None, iterations=DEFAULTS["iterations"], scales=DEFAULTS["scales"],
-             size=None, stroke=DEFAULTS["stroke"], init=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
-             backbone=DEFAULTS["backbone"], network=None, preserve_color="off", color_strength=1.0, texture_strength=1.0,
-             seed=DEFAULTS["seed"], device=None):
-    """Optimise a picture towards a content's layout and the styles' Gram matrices; yields a `Step` per iteration.
+             variation=DEFAULTS["variation"], loss=DEFAULTS["loss"], terms=None, iterations=DEFAULTS["iterations"],
+             scales=DEFAULTS["scales"], size=None, stroke=DEFAULTS["stroke"], init=DEFAULTS["init"],
+             optimizer=DEFAULTS["optimizer"], backbone=DEFAULTS["backbone"], network=None, preserve_color="off",
+             color_strength=1.0, texture_strength=1.0, seed=DEFAULTS["seed"], device=None):
+    """Optimise a picture towards a content's layout and the styles' statistics of features; yields a `Step` per iteration.
 
     content: [1, 3, H, W] in [0, 1]; styles: list of [1, 3, H', W'], or of lists of such pictures, an oeuvre, whose statistics
     are pooled; style_weights: one number a style, None = equal.
@@ -169,9 +216,10 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     the photograph shows through, where to more they are divided by their sum. style_masks: for each style the same over its own
     picture, what of it counts, or None; for an oeuvre a list of such, or None.
     alpha, beta: weights of content and style; only their ratio and that to `variation` matter. Each loss is divided
-    by its target's energy (content: 1/2 sum P^2; style: 1/(4 N^2) sum A^2 a layer, layers averaged), so that a ratio
-    means the same at any size, and in a region of any size. style_layers: names, or {name: weight}. terms: a list of `Term`
-    in place of all these.
+    by its target's energy (of "gram", content: 1/2 sum P^2; style: 1/(4 N^2) sum A^2 a layer, layers averaged), so that a
+    ratio means the same at any size, and in a region of any size. style_layers: names, or {name: weight}.
+    loss: "gaussian" compares the content's normalised features, and the styles' means and covariances by the distance of
+    the Gaussians that have them; "gram" is the paper's. terms: a list of `Term` in place of all these.
     size: long side of the result (None = the content's); stroke: size of the strokes, apart from it: how much larger than the
     picture the styles are at each scale, though a larger result alone does not enlarge them beyond their own size.
     scales: number of sizes, each twice the one before, up to `size`, of which the finest are kept where there are fewer
@@ -199,7 +247,7 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     style_weights = normalize_weights(style_weights, len(styles))
     masks, style_masks = regions.check(masks, len(styles)), check_style_masks(style_masks, styles)
     if terms is None:
-        terms = standard_terms(alpha, beta, variation, content_layer, style_layers)
+        terms = standard_terms(alpha, beta, variation, content_layer, style_layers, loss)
     if not isinstance(terms, (list, tuple)) or not terms or not all(isinstance(term, Term) for term in terms):
         raise InputError("The terms must be a list of at least one gatys.Term.")
     layers = {layer for term in terms for layer in term.layers}

@@ -29,6 +29,7 @@ OPTIONS = {  # {method: {name: Option}}; those that take several of their choice
     "gatys": gatys.OPTIONS,
     "neighbours": neighbours.OPTIONS,
 }
+BEFORE = {"gatys": {"loss": "gram"}}  # what painted the pictures whose records are older than an option
 TITLES = {name: method.title for name, method in arbitrary.METHODS.items()} | {
     "fixed": "Fixed style", "gatys": "Gatys", "neighbours": "Neighbours"}
 
@@ -70,6 +71,7 @@ def check(found):
     values = found.get("options")
     if not isinstance(values, dict):
         raise InputError("The settings have no options: use another picture.")
+    values = BEFORE.get(method, {}) | values
     return {"app": APP, "version": VERSION, "method": method, "styles": [_name(method, name) for name in names],
             "weights": weights, "masks": bool(masks), "decoder": decoder and _label(decoder),
             "options": {name: _value(name, option, values[name]) for name, option in OPTIONS[method].items() if name in values}}

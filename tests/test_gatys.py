@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import style_transfer as st
-from style_transfer import backbones, color, gatys
+from style_transfer import backbones, color, distances, gatys
 from style_transfer.color import luminance
 from style_transfer.networks.vgg import VGG, VGG16, VGG19
 from style_transfer.objective import MARGIN, Features, Objective, pad
@@ -17,9 +17,10 @@ def run(*args, **kwargs):
     return list(gatys.optimize(*args, **kwargs))
 
 
+@pytest.mark.parametrize("loss", gatys.LOSSES)
 @pytest.mark.parametrize("optimizer, iterations", [("lbfgs", 12), ("adam", 12)])
-def test_the_loss_falls_at_each_scale(optimizer, iterations, photo, painting):
-    steps = run(photo, [painting], optimizer=optimizer, iterations=iterations, scales=1)
+def test_the_loss_falls_at_each_scale(optimizer, iterations, loss, photo, painting):
+    steps = run(photo, [painting], optimizer=optimizer, iterations=iterations, scales=1, loss=loss)
     assert steps[-1].total < 0.7 * steps[0].total
     assert [s.iteration for s in steps] == list(range(1, iterations + 1))
     for step in steps:
@@ -64,12 +65,29 @@ def test_the_ratio_does_not_depend_on_the_number_of_pixels(photo, painting):
     """Content and style loss keep their proportion when every picture is repeated to four times its area."""
     network = backbones.load("compact")
 
-    def proportion(repeats):
+    def proportion(repeats, loss):
         image, content, style = (x.tile(1, 1, repeats, repeats) for x in (photo.flip(3), photo, painting))
         styles = [gatys.Target(Features(network, [style]), 1.0)]
-        losses = Objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0))(pad(image))
+        losses = Objective(network, content, styles, gatys.standard_terms(1.0, 1.0, 0.0, loss=loss))(pad(image))
         return losses["content"] / losses["style"]
-    assert 0.6 < proportion(2) / proportion(1) < 1.7  # sums over pixels would make it 4
+    for loss in gatys.LOSSES:
+        assert 0.6 < proportion(2, loss) / proportion(1, loss) < 1.7  # sums over pixels would make it 4
+
+
+def test_the_gaussian_loss_keeps_more_of_the_photograph_at_as_much_of_the_style(photo, painting):
+    gaussian, gram = (run(photo, [painting], iterations=45, size=128, loss=loss)[-1].image for loss in ("gaussian", "gram"))
+    small = st.images.resize(photo, 128)
+    (style, content), (grams_style, grams_content) = (distances.measure(x, small, [painting]) for x in (gaussian, gram))
+    assert content < 0.9 * grams_content and style < 1.1 * grams_style
+
+
+@pytest.mark.parametrize("loss", gatys.LOSSES)
+@pytest.mark.parametrize("flat", ["content", "style", "both"])
+def test_flat_pictures(flat, loss, photo, painting):
+    content = photo if flat == "style" else torch.full((1, 3, 64, 80), 0.5)
+    style = painting if flat == "content" else torch.zeros(1, 3, 64, 64)
+    steps = run(content, [style], iterations=6, size=64, loss=loss)
+    assert len(steps) == 6 and all(s.image.isfinite().all() for s in steps)
 
 
 def test_two_styles_weigh_as_told(photo, painting, painting_2):
@@ -241,10 +259,9 @@ def test_an_oeuvre_is_one_style_of_all_its_pictures(photo, painting):
 
 
 def grain(image):
-    """Pixels over which a picture's luminance keeps half of its correlation, along the rows."""
+    """Pixels over which a picture's luminance changes by its deviation, along the rows."""
     y = luminance(image)
-    y = y - y.mean()
-    return next(k for k in range(1, 64) if (y[..., k:] * y[..., :-k]).mean() < 0.5 * y.pow(2).mean())
+    return float((y.var() / y.diff(dim=3).pow(2).mean()).sqrt())
 
 
 def test_larger_strokes(painting):
@@ -321,6 +338,7 @@ def test_it_can_be_closed_at_any_step(photo, painting):
     (dict(iterations=0), "iteration"),
     (dict(size=8), "size must be a whole number from 32"),
     (dict(init="magic"), "init"),
+    (dict(loss="magic"), "no loss 'magic': choose among gaussian, gram"),
     (dict(texture_strength=2), "texture_strength must be a number from 0 to 1"),
     (dict(stroke=0.1), "stroke must be a number from 0.25 to 8"),
     (dict(styles=[[]]), "empty list"),

@@ -56,12 +56,13 @@ def assert_equal_by_blocks(blocks, side, content, targets, terms):
 DEEP, SHALLOW = dict(), dict(content_layer="relu3_2", style_layers=["relu1_1", "relu3_1"])
 
 
+@pytest.mark.parametrize("loss", gatys.LOSSES)
 @pytest.mark.parametrize("height, width, side, layers", [
     (107, 240, 128, DEEP), (97, 131, 48, SHALLOW), (33, 160, 32, SHALLOW), (160, 17, 64, SHALLOW)])
-def test_loss_and_gradient_are_the_wholes(height, width, side, layers, photo, painting, blocks):
+def test_loss_and_gradient_are_the_wholes(height, width, side, layers, loss, photo, painting, blocks):
     network, content = backbones.load("compact"), st.images.resize(photo, (height, width))
     styles = [gatys.Target(Features(network, [painting]), 0.5), gatys.Target(Features(network, [painting.flip(1)]), 0.5)]
-    assert_equal_by_blocks(blocks, side, content, styles, gatys.standard_terms(variation=100.0, **layers))
+    assert_equal_by_blocks(blocks, side, content, styles, gatys.standard_terms(variation=100.0, loss=loss, **layers))
 
 
 def test_loss_and_gradient_are_the_wholes_with_regions(photo, painting, painting_2, blocks):

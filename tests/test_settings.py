@@ -137,11 +137,18 @@ def test_what_is_no_record_is_a_sentence(found):
 
 def test_layers_may_have_weights():
     layers = {"relu1_1": 1.0, "relu4_1": 2.0}
-    record = settings.make("gatys", ["a.jpg"], style_layers=layers)
+    record = settings.make("gatys", ["a.jpg"], style_layers=layers, loss="gaussian")
     assert record["options"]["style_layers"] == layers
     assert settings.describe(record) == "Gatys: a.jpg; style layers relu1_1=1 relu4_1=2"
     with pytest.raises(InputError, match="weight of relu1_1"):
         settings.make("gatys", ["a.jpg"], style_layers={"relu1_1": -1})
+
+
+def test_pictures_older_than_an_option_come_back_as_they_were_painted():
+    record = settings.check({"app": "style-transfer", "version": 1, "method": "gatys", "styles": ["a.jpg"],
+                             "options": {"beta": 30.0}})
+    assert record["options"] == {"loss": "gram", "beta": 30.0}
+    assert settings.describe(record) == "Gatys: a.jpg; loss gram"
 
 
 def test_one_line_says_what_is_not_the_default():

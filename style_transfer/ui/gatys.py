@@ -59,7 +59,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         log_ratio=LOG_RATIO, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
         texture_strength=1.0, content_layer=DEFAULTS["content_layer"], style_layers=STYLE_LAYERS,
         iterations=DEFAULTS["iterations"], start=DEFAULTS["init"], optimizer=DEFAULTS["optimizer"],
-        backbone=DEFAULTS["backbone"], seed=DEFAULTS["seed"], works=None, mask=None, soft_edges=0.01):
+        backbone=DEFAULTS["backbone"], seed=DEFAULTS["seed"], works=None, mask=None, soft_edges=0.01, loss=DEFAULTS["loss"]):
     """Optimise a picture towards a content's layout and the styles' textures (Gatys et al. 2016).
 
     Streams previews; the last one is the full picture. Returns the picture as a PNG file first.
@@ -73,7 +73,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
             "gatys", files, weights, mask, alpha=DEFAULTS["alpha"], beta=beta, size=None if own_size else size,
             preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
             content_layer=content_layer, style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer,
-            backbone=backbone, seed=seed)
+            backbone=backbone, seed=seed, loss=loss)
         for status in fetching(backbone, {content_layer, *style_layers}):
             yield result.working(status, more=1)
         final = tuple(photograph.picture.shape[2:])
@@ -87,7 +87,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
                     masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
                     color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
                     style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
-                    seed=seed):
+                    seed=seed, loss=loss):
                 if step is None:
                     yield result.working(gr.skip(), more=1)
                     continue
@@ -169,12 +169,13 @@ def build(page):
                     init = common.choice(OPTIONS["init"], "Start from")
                     optimizer = common.choice(OPTIONS["optimizer"], "Optimiser")
                 with gr.Row():
+                    loss = common.choice(OPTIONS["loss"], "Loss")
                     backbone = common.choice(OPTIONS["backbone"], "Backbone")
                     seed = gr.Number(DEFAULTS["seed"], precision=0, minimum=OPTIONS["seed"].low,
                                      maximum=OPTIONS["seed"].high, label="Seed", info=OPTIONS["seed"].help)
 
     inputs = [page.content, style, *pictures, *weights, log_ratio, *look, content_layer, style_layers, iterations, init,
-              optimizer, backbone, seed, works, mask, soft_edges]
+              optimizer, backbone, seed, works, mask, soft_edges, loss]
     gallery.select(styles.fill(found), [slot, style, *pictures], [style, *pictures], trigger_mode="multiple",
                    **common.QUIET)
     pad.release(styles.corners, pad, weights, trigger_mode="always_last", **common.QUIET)
@@ -182,4 +183,4 @@ def build(page):
     result.stops(stop, shown, [job])
     return dict(zip(common.LOOK, look), styles=[style, *pictures], weights=weights, log_ratio=log_ratio, iterations=iterations,
                 content_layer=content_layer, style_layers=style_layers, init=init, optimizer=optimizer, backbone=backbone,
-                seed=seed)
+                seed=seed, loss=loss)
