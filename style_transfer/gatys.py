@@ -42,7 +42,7 @@ OPTIONS = {
                             choices={name: name for name in layer_names(VGG19["depths"])}),
     "style_layers": Option(STYLE_LAYERS, "Layers whose statistics are the style: shallow ones colour and grain, deep ones "
                                          "strokes and forms.", choices={name: name for name in layer_names(VGG19["depths"])}),
-    "iterations": Option(300, "Steps of the optimisation, of all scales together.", 1, 100_000),
+    "iterations": Option(260, "Steps of the optimisation, of all scales together.", 1, 100_000),
     "scales": Option(None, "Sizes gone through, coarse to fine; default: as many as size and strokes ask for.", 1, 8),
     "size": images.SIZE._replace(low=SMALLEST),
     "stroke": strokes.STROKE,
