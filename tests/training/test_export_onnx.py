@@ -38,7 +38,7 @@ def test_shipped_files_are_of_the_weights_beside_them(path, picture):
     assert path.stat().st_size < LARGEST
     painting, slim_one, own = run(path, picture), *(fixed.outputs(picture, x, device="cpu")[-1] for x in (source, path.stem))
     assert (painting - slim_one).abs().mean() < 2 / 255
-    assert (painting - own).abs().mean() < (picture - own).abs().mean() / 3  # it has learnt the style
+    assert (painting - own).abs().mean() < (picture - own).abs().mean() / 2  # it has learnt the style
 
 
 @pytest.mark.parametrize("width, blocks, sides", [(8, 2, (48, 64)), (4, 1, (64, 32)), (16, 3, (112, 80))])
