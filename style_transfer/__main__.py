@@ -217,6 +217,22 @@ def _fetch_backbone(name, layers):
                 progress.update(task, completed=done, total=total)
 
 
+def _optimize(function, todo, content, layers, options, *, backbone, iterations, size, **given):
+    """Each picture by a generator of the core that yields steps; layers: of the backbone, which is fetched first."""
+    if not content.is_dir():
+        images.load(content)
+    _fetch_backbone(backbone, layers)
+
+    def prepare(device):
+        def work(picture, advance):
+            for step in function(picture, backbone=backbone, iterations=iterations, size=size, device=device, **given):
+                advance(getattr(step, "message", ""))
+            return step.image
+        return work
+
+    _each(todo, prepare, options, size, "iterations", iterations)
+
+
 @_command("gatys")
 def gatys_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
                   alpha: Gatys.alpha = DEFAULTS["alpha"], beta: Gatys.beta = DEFAULTS["beta"],
@@ -240,20 +256,9 @@ def gatys_command(content: Content, styles: Styles, output: Output, weights: Wei
                      iterations=iterations, scales=scales, size=size, variation=variation, loss=loss, init=init,
                      optimizer=optimizer, backbone=backbone, seed=seed)
     todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
-    if not content.is_dir():
-        images.load(content)
-    _fetch_backbone(backbone, {content_layer, *layers})
-
-    def prepare(device):
-        def work(picture, advance):
-            for step in gatys.optimize(picture, pictures, style_weights=numbers, style_masks=of_styles, terms=terms,
-                                       iterations=iterations, scales=scales, size=size, init=init, optimizer=optimizer,
-                                       backbone=backbone, seed=seed, device=device, **look):
-                advance(step.message)
-            return step.image
-        return work
-
-    _each(todo, prepare, options, size, "iterations", iterations)
+    _optimize(gatys.optimize, todo, content, {content_layer, *layers}, options, styles=pictures, style_weights=numbers,
+              style_masks=of_styles, terms=terms, iterations=iterations, scales=scales, size=size, init=init,
+              optimizer=optimizer, backbone=backbone, seed=seed, **look)
 
 
 @_command("neighbours")
@@ -268,20 +273,8 @@ def neighbours_command(content: Content, styles: Styles, output: Output,
     record = _record("neighbours", styles, options, style_masks, alpha=alpha, iterations=iterations, size=size,
                      backbone=backbone)
     todo = _todo(content, output, (*styles, *(style_masks or ())), options, record)
-    if not content.is_dir():
-        images.load(content)
-    _fetch_backbone(backbone, {neighbours.DEEPEST})
-
-    def prepare(device):
-        def work(picture, advance):
-            for step in neighbours.optimize(picture, pictures, style_masks=of_styles, alpha=alpha, iterations=iterations,
-                                            size=size, backbone=backbone, device=device, **look):
-                advance("")
-                image = step.image
-            return image
-        return work
-
-    _each(todo, prepare, options, size, "iterations", iterations)
+    _optimize(neighbours.optimize, todo, content, {neighbours.DEEPEST}, options, styles=pictures, style_masks=of_styles,
+              alpha=alpha, iterations=iterations, size=size, backbone=backbone, **look)
 
 
 def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, style_masks, options,

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from . import checkpoints, convert, hub, weights
-from .errors import CheckpointError, HubError
+from .errors import CheckpointError, HubError, InputError
 from .networks.vgg import VGG, VGG16, VGG19
 from .options import Option
 
@@ -54,6 +54,12 @@ def present(name, layers=None):
     """Whether `load` needs no download."""
     OPTION.check("backbone", name)
     return name == "compact" or _here(name, layers) is not None
+
+
+def check(network):
+    """Raises InputError for what cannot be a feature extractor in place of a backbone; None, for there is none, can."""
+    if network is not None and not all(isinstance(name, str) for name in getattr(network, "layers", [None])):
+        raise InputError("The network must be a feature extractor, such as backbones.load gives.")
 
 
 def load(name, layers=None, device="cpu"):

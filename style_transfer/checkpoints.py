@@ -22,6 +22,7 @@ from .errors import CheckpointError
 from .networks import ARCHITECTURES, of
 
 FOLDER = Path(os.environ.get("STYLE_TRANSFER_CHECKPOINTS", Path(__file__).resolve().parent.parent / "checkpoints"))
+CAMERA = "camera"  # folder in it of slim networks for browsers, as weights and as ONNX
 FORMAT = "style-transfer-1"
 INDEX = "index.json"
 INDEX_BYTES = 1 << 20  # some thousand weights

@@ -241,8 +241,7 @@ def optimize(content, styles, *, style_weights=None, masks=None, style_masks=Non
     content = images.check(content, "content").cpu()  # pictures are resized here: not every device can do that
     if not isinstance(styles, (list, tuple)) or not styles:
         raise InputError("The styles must be a list of at least one picture.")
-    if network is not None and not all(isinstance(name, str) for name in getattr(network, "layers", [None])):
-        raise InputError("The network must be a feature extractor, such as backbones.load gives.")
+    backbones.check(network)
     styles = [pictures_of(style) for style in styles]
     style_weights = normalize_weights(style_weights, len(styles))
     masks, style_masks = regions.check(masks, len(styles)), check_style_masks(style_masks, styles)

@@ -273,8 +273,7 @@ def optimize(content, styles, *, masks=None, style_masks=None, alpha=DEFAULTS["a
         raise InputError("The styles must be a list of at least one picture.")
     styles = [pictures_of(style) for style in styles]
     masks, style_masks = regions.check(masks, len(styles)), check_style_masks(style_masks, styles)
-    if network is not None and not getattr(network, "layers", None):
-        raise InputError("The network must be a feature extractor, such as backbones.load gives.")
+    backbones.check(network)
     full = fit(*content.shape[2:], max(content.shape[2:]) if size is None else OPTIONS["size"].check("size", size))
     largest = fit(*full, round(max(full) * min(1.0, math.sqrt(LARGEST / (full[0] * full[1])))))
     if min(largest) < SMALLEST:

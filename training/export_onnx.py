@@ -184,8 +184,7 @@ def export(name, folder):
     Raises InputError for a style of another architecture, CheckpointError for weights that are missing or damaged.
     """
     path = weights.find(name)
-    header = {key: value for key, value in checkpoints.describe(path).items() if key in ("title", "credit", "license")}
-    made = model(checkpoints.load(path), sha256=checkpoints.sha256(path), **header)
+    made = model(checkpoints.load(path), sha256=checkpoints.sha256(path), **slim.origin(path))
     target = Path(folder, f"{path.stem}.onnx")
     with checkpoints.replacing(target) as part:
         onnx.save(made, part)

@@ -17,10 +17,15 @@ from style_transfer.networks.johnson import Johnson
 from training import loop, sources, styles
 from training.losses import psnr, reconstruction_loss
 
-FOLDER = checkpoints.FOLDER / "camera"
+FOLDER = checkpoints.FOLDER / checkpoints.CAMERA
 EDGES = 2.0  # weight of the differences between neighbouring pixels
 SCALE = (0.5, 1.06)  # of a crop's side is taken of a photograph: a camera's pictures are small
 SMOKE = {"photos": [loop.EXAMPLES / "photos"], "width": 4, "blocks": 1}
+
+
+def origin(path):
+    """What a weight file's header says of the painting, for what is made of it: {"title", "credit", "license"}."""
+    return {key: value for key, value in checkpoints.describe(path).items() if key in ("title", "credit", "license")}
 
 
 def distance(output, target):
@@ -44,7 +49,6 @@ def main():
     teacher = checkpoints.load(path, run.device).to(memory_format=torch.channels_last)
     if type(teacher) is not Johnson:
         raise InputError(f"{path.stem} is none of Johnson's networks: name a style of those.")
-    header = {key: value for key, value in checkpoints.describe(path).items() if key in ("title", "credit", "license")}
     network = styles.begin(a.start, Johnson(a.width, a.blocks), [], run.device)
     photos, held_out = run.pictures(a.photos, styles.HELD_OUT, short_side=a.crop)
     test = held_out.fixed(8, a.crop, 1)
@@ -62,7 +66,7 @@ def main():
 
     def export(result, folder=run.folder, mark=""):
         run.save(folder / f"{path.stem}{mark}.safetensors", network, result, teacher=path.stem,
-                 trained_on=f"{len(photos)} photographs", **header)
+                 trained_on=f"{len(photos)} photographs", **origin(path))
 
     phase = loop.Phase(step, loop.optimizer(a, network.parameters()), loop.schedule(a))
     export(run.train(lambda rng: photos.crops(a.batch, a.crop, rng, scale=SCALE), [phase], {"network": network},

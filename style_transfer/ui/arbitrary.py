@@ -71,12 +71,9 @@ def build(page):
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery, found, style = styles.pick(page.opening.style)
-            with gr.Row():
-                with gr.Column(min_width=140):
-                    style.render()
-                with gr.Column(min_width=140):
-                    method = common.choice(OPTIONS["method"], "Method", value=METHOD, info=None)
-                    alpha = common.slider(OPTIONS["alpha"], "Strength (α)", value=ALPHA, info=None)
+            with styles.beside(style):
+                method = common.choice(OPTIONS["method"], "Method", value=METHOD, info=None)
+                alpha = common.slider(OPTIONS["alpha"], "Strength (α)", value=ALPHA, info=None)
             start, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
             shown = result.build(*page.opening.arbitrary)

@@ -41,7 +41,7 @@ def styles():
 
 
 def _network(name):
-    return checkpoints.FOLDER / "camera" / f"{name}.onnx"
+    return checkpoints.FOLDER / checkpoints.CAMERA / f"{name}.onnx"
 
 
 def _files():

@@ -88,13 +88,10 @@ def build(page):
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery, found, style = styles.pick(page.opening.style)
-            with gr.Row():
-                with gr.Column(min_width=140):
-                    style.render()
-                with gr.Column(min_width=140):
-                    methods = common.choice(offered, "Methods", gr.CheckboxGroup, list(offered.choices), info=None)
-                    fixed_style = gr.Dropdown(names, value=names[0][1] if names else None, label="Fixed style", min_width=140,
-                                              visible=bool(names))
+            with styles.beside(style):
+                methods = common.choice(offered, "Methods", gr.CheckboxGroup, list(offered.choices), info=None)
+                fixed_style = gr.Dropdown(names, value=names[0][1] if names else None, label="Fixed style", min_width=140,
+                                          visible=bool(names))
             begin, stop = common.buttons("Compare")
         with gr.Column(elem_classes="result"):
             shown = gr.Gallery(list(page.opening.compared) or None, label="Side by side", columns=3, height="auto",

@@ -2,21 +2,19 @@
 
 import contextlib
 import math
-import time
 
 import gradio as gr
 import pandas as pd
 
-from .. import backbones, images, settings
+from .. import images, settings
 from ..gatys import DEFAULTS, OPTIONS, STYLE_LAYERS, optimize
 from ..networks.vgg import COMPACT, layer_names
-from . import common, result, styles, turns
+from . import common, result, steps, styles, turns
 
 TITLE = "Gatys"
 ABOUT = "The slowest and the best: the picture itself is painted step by step, and can be watched and stopped."
 SIZE, MAX_SIZE = 512, 2048
 MAX_ITERATIONS = 1000
-PREVIEW_SECONDS = 0.8
 HINT = "The photograph, from which it begins: Paint turns it into a painting before your eyes."
 PLOT_POINTS = 120  # a curve on the screen needs no more, and it is sent again with every preview
 LOG_RATIO = round(math.log10(DEFAULTS["alpha"] / DEFAULTS["beta"]), 1)
@@ -26,33 +24,6 @@ PALETTE = ("#8a8178", "#4153b3", "#c2683a", "#5d8a66", "#a0528a", "#b08a1e", "#3
 def available():
     """Always: the compact encoder is shipped."""
     return True
-
-
-class Clock:
-    """How long a job still takes: seconds an iteration as measured at each scale, and as they grew for the finer ones."""
-
-    GROWTH = 3.0  # from a scale to the next one, four times its pixels, before two scales have been seen
-
-    def __init__(self, long_side):
-        self.long_side, self.start, self.begun, self.paces = long_side, time.perf_counter(), {}, {}
-
-    def elapsed(self):
-        return time.perf_counter() - self.start
-
-    def left(self, step):
-        """Seconds after a `Step`; None after the first one, which loads things and says nothing of others."""
-        here, now = max(step.image.shape[2:]), self.elapsed()
-        begin, first = self.begun.setdefault(here, (now, step.iteration))
-        if step.iteration > first:
-            self.paces[here] = (now - begin) / (step.iteration - first)
-        if step.done or not self.paces:
-            return 0.0 if step.done else None
-        *_, before, last = [None, *self.paces]
-        growth = self.paces[last] / self.paces[before] if before else self.GROWTH
-        count = round(math.log2(self.long_side / min(self.begun))) + 1
-        share, current = step.iterations / count, len(self.begun)
-        todo = [current * share - step.iteration] + [share] * (count - current)
-        return sum(max(n, 0) * self.paces[last] * growth ** (k + current - len(self.paces)) for k, n in enumerate(todo))
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
@@ -74,33 +45,24 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
             preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
             content_layer=content_layer, style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer,
             backbone=backbone, seed=seed, loss=loss)
-        for status in fetching(backbone, {content_layer, *style_layers}):
+        for status in steps.fetching(backbone, {content_layer, *style_layers}):
             yield result.working(status, more=1)
-        final = tuple(photograph.picture.shape[2:])
-        with turns.Place(iterations * math.prod(final)) as place:
-            while (before := place.ahead())[0]:
-                yield result.working(turns.waiting(*before), more=1)
-                time.sleep(turns.EVERY)
-            clock, history, shown = Clock(max(final)), [], -math.inf
-            for step in turns.iterate(
-                    optimize, photograph.picture, pictures, style_weights=weights, beta=beta,
-                    masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
-                    color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
-                    style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
-                    seed=seed, loss=loss):
+        final, history = photograph.picture.shape[2:], []
+        with contextlib.closing(steps.paint(
+                optimize, photograph.picture, pictures, style_weights=weights, beta=beta,
+                masks=styles.masks(mask, len(pictures), soft_edges), stroke=stroke, preserve_color=preserve_color,
+                color_strength=color_strength, texture_strength=texture_strength, content_layer=content_layer,
+                style_layers=style_layers, iterations=iterations, init=start, optimizer=optimizer, backbone=backbone,
+                seed=seed, loss=loss)) as painted:
+            for status, step in painted:
                 if step is None:
-                    yield result.working(gr.skip(), more=1)
+                    yield result.working(status, more=1)
                     continue
                 history.append({"total": step.total, **step.losses})
                 common.warn([step.message] if step.message else [])
-                place.left, place.elapsed = clock.left(step), clock.elapsed()
-                if not step.done and place.elapsed - shown < PREVIEW_SECONDS:
-                    continue
-                # of the full size, so that what stands there after Stop is a result
-                image = images.resize(step.image, final)
-                yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, image, progress_line(step, place),
-                                   record, step.done), _plot(history)
-                shown = clock.elapsed()
+                if status is not None:  # of the full size, so that what stands there after Stop is a result
+                    yield *result.show(folder, f"gatys-{step.iteration:04d}", photograph, images.resize(step.image, final),
+                                       status, record, step.done), _plot(history)
 
 
 def _plot(history):
@@ -112,30 +74,6 @@ def _plot(history):
     return gr.LinePlot(pd.DataFrame(rows, columns=["iteration", "log10 loss", "loss"]), color_map=colors, visible=True)
 
 
-def progress_line(step, place):
-    """A bar and a sentence."""
-    height, width = step.image.shape[2:]
-    if step.done:
-        return f"Done: {step.iteration} iterations, {width} × {height} pixels, {turns.duration(place.elapsed)}"
-    left = "" if place.left is None else f", about {turns.duration(place.left)} left"
-    return turns.bar(place.elapsed / (place.elapsed + (place.left or math.inf)),
-                     f"Iteration {step.iteration} of {step.iterations}, at {width} × {height}, "
-                     f"{turns.duration(place.elapsed)} elapsed{left}")
-
-
-def fetching(backbone, layers):
-    """The status while a full backbone arrives, and once before."""
-    yield ""
-    if backbones.present(backbone, layers):
-        return
-    shown = 0.0
-    with contextlib.closing(backbones.download(backbone, layers)) as parts:
-        for done, total in parts:
-            if time.perf_counter() - shown > PREVIEW_SECONDS:
-                shown = time.perf_counter()
-                yield turns.bar(done / total, f"Fetching {backbone}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
-
 def build(page):
     """The tab's components and events."""
     layers = layer_names(COMPACT["depths"])
@@ -143,18 +81,14 @@ def build(page):
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery, found, style = styles.pick(page.opening.style)
-            with gr.Row():
-                with gr.Column(min_width=140):
-                    style.render()
-                with gr.Column(min_width=140):
-                    log_ratio = gr.Slider(LOG_RATIO - 3, LOG_RATIO + 3, LOG_RATIO, step=0.1, label="Painting or photograph",
-                                          info="Left: more of the painting. Right: more of the photograph. log₁₀(α/β)")
-                    iterations = common.slider(OPTIONS["iterations"], "Steps", 10, MAX_ITERATIONS, step=10,
-                                               info="More are finer, and take longer")
+            with styles.beside(style):
+                log_ratio = gr.Slider(LOG_RATIO - 3, LOG_RATIO + 3, LOG_RATIO, step=0.1, label="Painting or photograph",
+                                      info="Left: more of the painting. Right: more of the photograph. log₁₀(α/β)")
+                iterations = common.slider(OPTIONS["iterations"], "Steps", 10, MAX_ITERATIONS, step=10,
+                                           info="More are finer, and take longer")
             begin, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            first = page.opening.arbitrary and page.opening.arbitrary[0][0]
-            shown = result.build((first, first) if first else None, HINT if first else "", done=False)
+            shown = result.build_before(page.opening, HINT)
             plot = gr.LinePlot(x="iteration", y="log10 loss", color="loss", height=300, x_axis_format="d",
                                y_axis_format=".1f", label="Losses", show_label=False, buttons=[],
                                visible=False)

@@ -1,14 +1,12 @@
 """The tab for neural neighbours: strokes that follow the forms, painted coarse to fine, to be stopped at any time."""
 
-import math
-import time
+import contextlib
 
 import gradio as gr
 
 from .. import images, settings
 from ..neighbours import DEEPEST, DEFAULTS, OPTIONS, optimize
-from . import common, result, styles, turns
-from .gatys import PREVIEW_SECONDS, Clock, fetching, progress_line
+from . import common, result, steps, styles, turns
 
 TITLE = "Neighbours"
 ABOUT = "As slow as Gatys, with clearer forms: each place is painted by what in the painting is most like it."
@@ -36,25 +34,17 @@ def run(content, style, style_2=None, style_3=None, style_4=None, alpha=DEFAULTS
         options = dict(alpha=alpha, preserve_color=preserve_color, stroke=stroke, color_strength=color_strength,
                        texture_strength=texture_strength, iterations=iterations, backbone=backbone)
         record = settings.make("neighbours", files, None, mask, size=None if own_size else size, **options)
-        for status in fetching(backbone, {DEEPEST}):
+        for status in steps.fetching(backbone, {DEEPEST}):
             yield result.working(status)
-        final = tuple(photograph.picture.shape[2:])
-        with turns.Place(iterations * math.prod(final)) as place:
-            while (before := place.ahead())[0]:
-                yield result.working(turns.waiting(*before))
-                time.sleep(turns.EVERY)
-            clock, shown = Clock(max(final)), -math.inf
-            for step in turns.iterate(optimize, photograph.picture, pictures,
-                                      masks=styles.masks(mask, len(pictures), soft_edges), **options):
+        final = photograph.picture.shape[2:]
+        with contextlib.closing(steps.paint(optimize, photograph.picture, pictures,
+                                            masks=styles.masks(mask, len(pictures), soft_edges), **options)) as painted:
+            for status, step in painted:
                 if step is None:
-                    yield result.working(gr.skip())
-                    continue
-                place.left, place.elapsed = clock.left(step), clock.elapsed()
-                if step.done or place.elapsed - shown >= PREVIEW_SECONDS:
-                    # of the full size, so that what stands there after Stop is a result
+                    yield result.working(status)
+                elif status is not None:  # of the full size, so that what stands there after Stop is a result
                     yield result.show(folder, f"neighbours-{step.iteration:04d}", photograph, images.resize(step.image, final),
-                                      progress_line(step, place), record, step.done)
-                    shown = clock.elapsed()
+                                      status, record, step.done)
 
 
 def build(page):
@@ -62,16 +52,12 @@ def build(page):
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery, found, style = styles.pick(page.opening.style)
-            with gr.Row():
-                with gr.Column(min_width=140):
-                    style.render()
-                with gr.Column(min_width=140):
-                    iterations = common.slider(OPTIONS["iterations"], "Steps", 10, MAX_ITERATIONS, step=10,
-                                               info="More are finer, and take longer")
+            with styles.beside(style):
+                iterations = common.slider(OPTIONS["iterations"], "Steps", 10, MAX_ITERATIONS, step=10,
+                                           info="More are finer, and take longer")
             begin, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
-            first = page.opening.arbitrary and page.opening.arbitrary[0][0]
-            shown = result.build((first, first) if first else None, HINT if first else "", done=False)
+            shown = result.build_before(page.opening, HINT)
         with gr.Column(elem_classes="more"):
             pictures, slot = styles.several()
             mask, soft_edges = styles.where()

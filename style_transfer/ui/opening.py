@@ -27,7 +27,7 @@ def pictures():
     content, style = common.EXAMPLES / "photos" / f"{PHOTOGRAPH}.jpg", common.EXAMPLES / "styles" / f"{STYLE}.jpg"
     if not (content.exists() and style.exists()):
         return Opening()
-    photograph = common.photograph(str(content), SIZE)
+    photograph, painting = common.photograph(str(content), SIZE), images.load(style, SIZE)
 
     def painted(name, title, function):
         start = time.perf_counter()
@@ -40,7 +40,7 @@ def pictures():
 
     def any_style(method):
         return painted(method, METHODS[method].title,
-                       lambda: stylize(photograph.picture, [images.load(style, SIZE)], None, method, ALPHA))
+                       lambda: stylize(photograph.picture, [painting], None, method, ALPHA))
 
     titles = {source.label: source.entry.title for source in weights.installed(*networks.FIXED)[0]}
     found = {method: any_style(method) for method in METHODS}

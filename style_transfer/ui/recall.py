@@ -1,6 +1,7 @@
 """Settings that come back to the controls: from a picture's file, from the visit's history, from the page's address."""
 
 import math
+from itertools import zip_longest
 
 import gradio as gr
 
@@ -39,8 +40,9 @@ def of_record(record, tabs):
     if missing := [style for style in record["styles"] if style not in known]:
         common.warn([f"Choose these styles again, which are not the app's own: {', '.join(missing)}."])
     weights = record["weights"] or [1.0] * len(pictures)
-    found |= dict(zip(controls["styles"], [*pictures, None, None, None, None]))
-    found |= dict(zip(controls.get("weights", ()), [*(min(weight, 1.0) for weight in weights), 1.0, 1.0, 1.0, 1.0]))
+    sliders = controls.get("weights", [])
+    found |= dict(zip_longest(controls["styles"], pictures))
+    found |= dict(zip_longest(sliders, (min(weight, 1.0) for weight in weights[:len(sliders)]), fillvalue=1.0))
     return name, found
 
 

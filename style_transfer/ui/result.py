@@ -24,6 +24,14 @@ def build(value=None, status="", done=True):
     return [button, shown, status, row]
 
 
+def build_before(opening, hint):
+    """The same for a tab without a result yet: the photograph that the page opens with, on both sides, and a hint."""
+    if not opening.arbitrary:
+        return build()
+    (photograph, _), _ = opening.arbitrary
+    return build((photograph, photograph), hint, done=False)
+
+
 def working(status, more=0):
     """What a job yields while it works, for the outputs of `bind`, of which so many are more than usual."""
     return gr.skip(), gr.skip(), status, gr.skip(), gr.Button(interactive=True), *(gr.skip() for _ in range(more))

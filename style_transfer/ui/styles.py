@@ -1,5 +1,6 @@
 """Which paintings: a gallery, up to four of them blended by a square pad, several works as one style, and where each goes."""
 
+import contextlib
 from pathlib import Path
 
 import gradio as gr
@@ -28,6 +29,16 @@ def pick(first):
     gallery = common.gallery([(e.tile, e.name) for e in found], "Paintings and patterns", elem_classes=["styles", "strip"],
                              visible=bool(found))
     return gallery, found, common.picture("Style", height=150, value=first, render=False)
+
+
+@contextlib.contextmanager
+def beside(style):
+    """The first style's picture, and at its side what is built inside."""
+    with gr.Row():
+        with gr.Column(min_width=140):
+            style.render()
+        with gr.Column(min_width=140):
+            yield
 
 
 def fill(found):

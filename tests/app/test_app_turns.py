@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 
 from style_transfer import progress
 from style_transfer.errors import InputError
-from style_transfer.ui import gatys, turns
+from style_transfer.ui import steps, turns
 from tests.app import raw_http
 from tests.app.app_server import ROOT
 
@@ -224,8 +224,8 @@ def test_places_add_up():
 def test_the_time_left_is_near_the_truth(monkeypatch, growth):
     """Three scales of 100 iterations, each slower than the one before by a factor that nobody told the clock."""
     now = [100.0]
-    monkeypatch.setattr(gatys.time, "perf_counter", lambda: now[0])
-    clock, paces = gatys.Clock(512), [0.01, 0.01 * growth, 0.01 * growth ** 2]
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: now[0])
+    clock, paces = steps.Clock(512), [0.01, 0.01 * growth, 0.01 * growth ** 2]
     end = 100 + 5 + 100 * sum(paces)
     now[0] += 5  # things are loaded
     for iteration in range(1, 301):
