@@ -18,7 +18,7 @@ import style_transfer as st
 from benchmarks.large import EXAMPLES, sides
 from style_transfer import memory
 
-METHODS = {"adain": None, "wct": None, "johnson": "starry-night", "cyclegan": "emaki", "multimodal": "divisionism",
+METHODS = {**dict.fromkeys(st.arbitrary.METHODS), "johnson": "starry-night", "cyclegan": "emaki", "multimodal": "divisionism",
            "gatys": None, "neighbours": None}
 ITERATIONS = 8  # of the methods that optimise, so that there are several sizes
 

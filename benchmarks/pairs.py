@@ -20,7 +20,7 @@ from benchmarks.reference import Reference
 from style_transfer import checkpoints
 from style_transfer.errors import StyleTransferError
 
-METHODS = ("adain", "wct", "gatys", "fixed", "reference", "unchanged")
+METHODS = (*st.arbitrary.METHODS, "gatys", "fixed", "reference", "unchanged")
 SIZE = 512  # long side, pixels
 
 
@@ -123,7 +123,7 @@ def main():
     for folder in (a.contents, a.styles):
         if not folder.is_dir():
             p.error(f"there is no folder {folder}")
-    if a.blend and a.method not in ("adain", "wct", "gatys"):
+    if a.blend and a.method not in (*st.arbitrary.METHODS, "gatys"):
         p.error(f"--method {a.method} takes one style")
     if a.method == "reference" and not a.reference:
         p.error("--method reference needs --reference FOLDER")

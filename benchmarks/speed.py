@@ -96,7 +96,8 @@ def measure(sizes=SIZES, reference=None, repeats=5):
                       iterations(full, content, style, size), repeats)
         if networks:
             wct = torch.inference_mode()(lambda: device.run(networks.stylize, content, style))  # noqa: B023
-            yield compare(f"WCT, five levels, {label}, reference networks", lambda: small("wct"), wct, repeats)
+            yield compare(f"WCT, {label}, reference networks", lambda: small("wct"), wct, repeats)
+            yield compare(f"WCT, five levels, {label}, reference networks", lambda: small("cascade"), wct, repeats)
         label = f"{size} x {photo.shape[2]}"
         if painted:
             yield compare(f"Fixed style, {label}, full width in float32", lambda: paint(painted), full_width, repeats)

@@ -31,10 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CARD, README = ROOT / "checkpoints" / "README.md", ROOT / "README.md"
 FIGURES, CURVE = ROOT / "benchmarks" / "figures.json", ROOT / "checkpoints" / "curve.png"
 PARTS = ("files", "quality", "fixed", "speed")
-ALPHAS = {"adain": (0.6, 0.8, 0.9, 0.95, 1.0), "wct": (0.6, 0.8, 1.0), "reference": (0.6,)}
-TITLES = {"adain": "AdaIN", "wct": "WCT, levels 4 to 1", "reference": "WCT on Collaborative Distillation's networks",
-          "unchanged": "the photographs, unchanged", "gatys": "Gatys, defaults",
-          "gatys-reference": "Gatys in encoder 5's features", "microast": "MicroAST (Wang et al. 2023)"}
+ALPHAS = {"adain": (0.6, 0.8, 0.9, 1.0), "wct": (0.6, 0.8, 1.0), "cascade": (1.0,), "reference": (0.6,)}
+TITLES = {"adain": "AdaIN", "wct": "WCT", "cascade": "WCT, level by level",
+          "reference": "WCT on Collaborative Distillation's networks", "unchanged": "the photographs, unchanged",
+          "gatys": "Gatys, defaults", "gatys-reference": "Gatys in encoder 5's features",
+          "microast": "MicroAST (Wang et al. 2023)"}
 MULTIMODAL_SIZE = 1024  # long side that Multimodal Transfer is meant for, pixels
 # lengstrom's fast-style-transfer (Johnson's network at the paper's width, 1.7 M parameters, trained on COCO), measured once
 # with the same photographs, paintings and features; the networks are not at hand any more.
@@ -77,9 +78,8 @@ def measure_quality(a, folder, extractor, lpips):
     contents, styles = pairs.pictures(a.contents), pairs.pictures(a.styles)
     every, six = pairs.every(contents, styles), pairs.diagonal(contents, styles)
     jobs = [("unchanged", None, every, pairs.painter("unchanged"))]
-    methods = ("adain", "wct", "reference") if a.reference else ("adain", "wct")
     jobs += [(method, alpha, every, pairs.painter(method, alpha, reference=a.reference))
-             for method in methods for alpha in ALPHAS[method]]
+             for method, alphas in ALPHAS.items() if method != "reference" or a.reference for alpha in alphas]
     jobs.append(("gatys", None, six, pairs.painter("gatys")))
     if a.compact_teacher:
         network = teachers.collaborative_distillation(a.compact_teacher)

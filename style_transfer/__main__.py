@@ -278,7 +278,7 @@ def neighbours_command(content: Content, styles: Styles, output: Output,
 
 
 def _arbitrary(method, content, styles, output, weights, alpha, size, style_size, style_masks, options,
-               levels=arbitrary.WCT_LEVELS, decoder=None):
+               levels=arbitrary.CASCADE_LEVELS, decoder=None):
     numbers, pictures, look = _numbers(weights), [_style(p, style_size) for p in styles], _look(options, len(styles))
     normalize_weights(numbers, len(styles))
     of_styles = style_masks and regions.load(style_masks, len(style_masks))
@@ -305,12 +305,19 @@ def adain_command(content: Content, styles: Styles, output: Output, weights: Wei
 
 
 @_command("wct")
-def wct_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
-                alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512, style_masks: StyleMasks = None,
-                levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
-                                  ] = ",".join(map(str, arbitrary.WCT_LEVELS)), **options):
-    """Any style at once by whitening and colouring (Li et al. 2017): stronger textures, less of the photograph."""
-    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, style_masks, options,
+def wct_command(content: Content, styles: Styles, output: Output, weights: Weights = None, alpha: Alpha = 1.0,
+                size: Size = None, style_size: StyleSize = 512, style_masks: StyleMasks = None, **options):
+    """Any style at once by whitening and colouring (Li et al. 2017), all layers in one pass: stronger textures."""
+    _arbitrary("wct", content, styles, output, weights, alpha, size, style_size, style_masks, options)
+
+
+@_command("cascade")
+def cascade_command(content: Content, styles: Styles, output: Output, weights: Weights = None,
+                    alpha: Alpha = 1.0, size: Size = None, style_size: StyleSize = 512, style_masks: StyleMasks = None,
+                    levels: Annotated[str, typer.Option(help=arbitrary.OPTIONS["levels"].help)
+                                      ] = ",".join(map(str, arbitrary.CASCADE_LEVELS)), **options):
+    """WCT as it was published, level by level from the deepest (Li et al. 2017): slower, less of the photograph."""
+    _arbitrary("cascade", content, styles, output, weights, alpha, size, style_size, style_masks, options,
                levels=_numbers(levels, int))
 
 

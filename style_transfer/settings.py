@@ -23,8 +23,9 @@ LONGEST_NAME = 200  # characters
 WEIGHT = Option(1.0, "", 0.0)
 _ARBITRARY = {**arbitrary.OPTIONS, "style_size": images.STYLE_SIZE}
 OPTIONS = {  # {method: {name: Option}}; those that take several of their choices have a tuple for a default
-    "adain": {name: option for name, option in _ARBITRARY.items() if name not in ("method", "levels")},
-    "wct": {name: option for name, option in _ARBITRARY.items() if name != "method"},
+    **{method: {name: option for name, option in _ARBITRARY.items() if name not in ("method", "levels")}
+       for method in ("adain", "wct")},
+    "cascade": {name: option for name, option in _ARBITRARY.items() if name != "method"},
     "fixed": fixed.OPTIONS,
     "gatys": gatys.OPTIONS,
     "neighbours": neighbours.OPTIONS,
@@ -56,6 +57,9 @@ def check(found):
     if found["version"] != VERSION:
         raise InputError(f"These settings are of another version than {VERSION}, which this project knows: update it.")
     method, names, masks, decoder = (found.get(key) for key in ("method", "styles", "masks", "decoder"))
+    values = found.get("options")
+    if method == "wct" and isinstance(values, dict) and "levels" in values:  # as the cascade was called once
+        method = "cascade"
     if not isinstance(method, str) or method not in OPTIONS:
         raise InputError(f"The settings name no known method: choose among {', '.join(OPTIONS)}.")
     if not isinstance(names, list) or not 1 <= len(names) <= MOST_STYLES or not all(isinstance(n, str) for n in names):
@@ -68,7 +72,6 @@ def check(found):
         normalize_weights(weights, len(names))
     if not isinstance(masks, (bool, type(None))) or not isinstance(decoder, (str, type(None))):
         raise InputError("The settings on masks or the decoder are of the wrong kind: use another picture.")
-    values = found.get("options")
     if not isinstance(values, dict):
         raise InputError("The settings have no options: use another picture.")
     values = BEFORE.get(method, {}) | values

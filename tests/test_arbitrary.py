@@ -9,7 +9,7 @@ from style_transfer.color import luminance
 from style_transfer.transforms import mean_and_deviation
 from tests.conftest import EXAMPLES
 
-METHODS = ["adain", "wct"]
+METHODS = list(arbitrary.METHODS)
 
 
 def style_distance(image, style):
@@ -75,7 +75,7 @@ def test_an_encoded_style_gives_the_same_picture(method, photo, painting):
     assert torch.equal(arbitrary.stylize(photo, [encoded], method=method, preserve_color="match"),
                        arbitrary.stylize(photo, [painting], method=method, preserve_color="match"))
     with pytest.raises(st.InputError, match="another method"):
-        arbitrary.stylize(photo, [encoded], method="wct" if method == "adain" else "adain")
+        arbitrary.stylize(photo, [encoded], method="cascade" if method == "adain" else "adain")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -195,7 +195,7 @@ def test_the_contents_statistics_can_be_replaced(method, photo, painting):
         return seen.setdefault(key, statistics)
     first = arbitrary.stylize(photo, [painting], method=method, smooth=keep)
     assert torch.equal(first, arbitrary.stylize(photo, [painting], method=method))
-    assert len(seen) == {"adain": 5, "wct": 4}[method]
+    assert len(seen) == {"adain": 5, "wct": 6, "cascade": 4}[method]
     second = arbitrary.stylize(photo * 0.5, [painting], method=method, smooth=keep)
     assert (second - arbitrary.stylize(photo * 0.5, [painting], method=method)).abs().mean() > 0.02
 
@@ -268,9 +268,9 @@ def test_matched_colours_are_nearer_to_the_contents(photo, painting):
     assert (out.mean((2, 3)) - photo.mean((2, 3))).abs().sum() < (plain.mean((2, 3)) - photo.mean((2, 3))).abs().sum()
 
 
-def test_wct_levels_are_selectable(photo, painting):
-    shallow = arbitrary.stylize(photo, [painting], method="wct", levels=[1])
-    deep = arbitrary.stylize(photo, [painting], method="wct")
+def test_levels_are_selectable(photo, painting):
+    shallow = arbitrary.stylize(photo, [painting], method="cascade", levels=[1])
+    deep = arbitrary.stylize(photo, [painting], method="cascade")
     assert psnr(shallow.mean(1), photo.mean(1)) > psnr(deep.mean(1), photo.mean(1))
 
 
@@ -280,7 +280,7 @@ def test_wct_levels_are_selectable(photo, painting):
     (dict(alpha=float("nan")), "alpha"),
     (dict(method="magic"), "adain, wct"),
     (dict(weights=[1, 2]), "as the styles: 1, not 2"),
-    (dict(levels=[6], method="wct"), "no level 6: choose among 5, 4, 3, 2, 1"),
+    (dict(levels=[6], method="cascade"), "no level 6: choose among 5, 4, 3, 2, 1"),
     (dict(preserve_color="hue"), "preserve_color"),
     (dict(content=torch.full((1, 3, 32, 32), float("nan"))), "not numbers"),
     (dict(content=torch.rand(1, 3, 1, 1)), "too small"),

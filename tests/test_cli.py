@@ -25,7 +25,7 @@ def run(*arguments, cwd=EXAMPLES.parent):
 
 @pytest.mark.parametrize("arguments", [
     ("adain", PHOTO, STYLES[0], "--size", 128),
-    ("wct", PHOTO, *STYLES, "--weights", "0.7,0.3", "--size", 128, "--levels", "4,2", "--preserve-color", "luminance"),
+    ("cascade", PHOTO, *STYLES, "--weights", "0.7,0.3", "--size", 128, "--levels", "4,2", "--preserve-color", "luminance"),
     ("gatys", PHOTO, STYLES[0], "--size", 96, "--iterations", 6, "--style-layers", "relu1_1,relu4_1=2"),
 ])
 def test_a_picture_comes_out(arguments, tmp_path):
@@ -63,7 +63,7 @@ def test_a_backbone_that_cannot_be_fetched(tmp_path, monkeypatch):
     (("adain", PHOTO, STYLES[0], "--weights", "a,b"), "numbers"),
     (("adain", PHOTO, STYLES[0], "--weights", "1,2"), "weights"),
     (("adain", PHOTO, STYLES[0], "--alpha", "2"), "--alpha"),
-    (("wct", PHOTO, STYLES[0], "--levels", "9"), "no level 9"),
+    (("cascade", PHOTO, STYLES[0], "--levels", "9"), "no level 9"),
     (("gatys", PHOTO, STYLES[0], "--content-layer", "relu9_9"), "relu9_9"),
     (("paint", PHOTO, STYLES[0]), "paint"),
 ])
@@ -76,7 +76,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path,
 
 
 def test_help_of_every_command():
-    for command in ((), ("gatys",), ("adain",), ("wct",)):
+    for command in ((), ("gatys",), ("adain",), ("wct",), ("cascade",)):
         result = run(*command, "--help")
         assert result.returncode == 0 and "Usage" in result.stdout and (not command or "ray[data]" in result.stdout)
 

@@ -13,7 +13,7 @@ from style_transfer import device, memory
 from style_transfer.errors import InputError
 
 GB = 1e9
-FREE = {"adain": 1.2 * GB, "wct": 1.2 * GB, "fixed": 1.2 * GB, "gatys": 1.5 * GB, "neighbours": 1.5 * GB}
+FREE = {"adain": 1.2 * GB, "wct": 1.2 * GB, "cascade": 1.2 * GB, "fixed": 1.2 * GB, "gatys": 1.5 * GB, "neighbours": 1.5 * GB}
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from style_transfer.errors import InputError
 from tests.conftest import EXAMPLES
 
 PICTURE = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-RECORD = settings.make("wct", ["/home/me/waves.jpg", "C:\\styles\\großes Bild.png"], [0.7, 0.3], alpha=0.6, levels=(4, 2))
+RECORD = settings.make("cascade", ["/home/me/waves.jpg", "C:\\styles\\großes Bild.png"], [0.7, 0.3], alpha=0.6, levels=(4, 2))
 
 
 def png(text, key=images.SETTINGS):
@@ -151,15 +151,21 @@ def test_pictures_older_than_an_option_come_back_as_they_were_painted():
     assert settings.describe(record) == "Gatys: a.jpg; loss gram"
 
 
+def test_levels_of_an_older_record_belong_to_the_cascade():
+    older = settings.make("wct", ["a.jpg"]) | {"options": {"alpha": 0.6, "levels": [4, 2]}}
+    assert settings.check(older)["method"] == "cascade" and settings.check(older)["options"] == older["options"]
+    assert settings.check(older | {"options": {"alpha": 0.6}})["method"] == "wct"
+
+
 def test_one_line_says_what_is_not_the_default():
-    assert settings.describe(RECORD) == "WCT: waves.jpg 0.7, großes Bild.png 0.3; alpha 0.6, levels 4 2"
+    assert settings.describe(RECORD) == "WCT, level by level: waves.jpg 0.7, großes Bild.png 0.3; alpha 0.6, levels 4 2"
     record = settings.make("fixed", ["udnie"], masks=["mask.png"], strength=1.0, preserve_color="luminance")
     assert settings.describe(record) == "Fixed style: udnie; preserve color luminance, where masks say"
 
 
 def test_the_command_line_writes_and_prints_them(typed, tmp_path, capsys):
     photo, style, out = EXAMPLES / "photos/cat.jpg", EXAMPLES / "styles/waves.jpg", tmp_path / "out.png"
-    lines = {"adain": f"adain {photo} {style} --alpha 0.5", "wct": f"wct {photo} {style} --levels 3,1",
+    lines = {"adain": f"adain {photo} {style} --alpha 0.5", "cascade": f"cascade {photo} {style} --levels 3,1",
              "gatys": f"gatys {photo} {style} --iterations 2 --init noise", "fixed": f"fixed {photo} --style udnie"}
     for method, line in lines.items():
         assert typed(f"{line} --size 64 --bits {16 if method == 'fixed' else 8} -o {out} --overwrite")[0] == 0

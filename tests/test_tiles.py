@@ -42,14 +42,14 @@ def test_boxes_cover_every_pixel_once(height, width, monkeypatch):
 
 
 @pytest.mark.parametrize("kept", [1e9, 0])
-@pytest.mark.parametrize("method, levels", [("adain", (4,)), ("wct", (5, 4, 3, 2, 1))])
+@pytest.mark.parametrize("method, levels", [("adain", (4,)), ("wct", (4,)), ("cascade", (5, 4, 3, 2, 1))])
 def test_arbitrary_styles(method, levels, kept, content, painting, monkeypatch):
     monkeypatch.setattr(tiles, "KEPT", kept)
     a, b = tiled(monkeypatch, lambda: arbitrary.stylize(content, [painting], method=method, levels=levels))
     assert a.shape == b.shape and (a - b).abs().max() < 2e-3
 
 
-@pytest.mark.parametrize("method", ["adain", "wct"])
+@pytest.mark.parametrize("method", ["adain", "wct", "cascade"])
 def test_regions_in_tiles(method, content, painting, painting_2, monkeypatch):
     left = torch.zeros(1, 1, 30, 50)
     left[..., :20], left[..., :10, 30:] = 1, 0.5

@@ -286,7 +286,7 @@ PYTHON = [
         "[style], masks=[tensor(1, 1, 8, 8, fill=nan)]", "[style], masks='left'", "[style], masks=[array]",
         "[style], method='gram'", "[style], method=None", "[style], method='wct', decoder='adain-decoder'",
         "[style], size=None, device='foo'"]),
-    *((InputError, f"arbitrary.stylize(photo, [style], method='wct', levels={x})") for x in [
+    *((InputError, f"arbitrary.stylize(photo, [style], method='cascade', levels={x})") for x in [
         "None", "[]", "5", "'4321'", "[0]", "[6]", "[1.5]", "[nan]", "[inf]", "['4']", "[[4]]", "[None]", "[True]"]),
     *((InputError, f"arbitrary.stylize(photo, [style], alpha={x})") for x in WRONG_STRENGTHS),
     *((InputError, f"arbitrary.stylize(photo, [style], size={x})") for x in WRONG_SIZES),
@@ -460,7 +460,7 @@ COMMANDS = [
     *((2, f"{PAINT[0]} --decoder {value}") for value in [
         "nonono", "../encoder", "encoder", "wct-decoder-1", "the-scream", "photo.jpg", "nonono.safetensors", "pipe.jpg", "in",
         "w/half.safetensors", "good/good.safetensors"]),
-    *((2, f"{PAINT[1]} --levels {value}") for value in [
+    *((2, f"cascade photo.jpg style.jpg -o out.png --levels {value}") for value in [
         "''", "0", "6", "9", "-1", "1.5", "nan", "inf", "a", "4,,2", "4;2", "4,nan", "1" * 5000, "True", "None"]),
     *((2, f"{PAINT[2]} {option}") for option in [
         "--alpha 0 --beta 0", "--beta -1", "--beta nan", "--beta x", "--content-layer ''", "--content-layer relu9_9",

@@ -1,6 +1,8 @@
-"""Train the AdaIN decoder on the compact encoder (Huang and Belongie 2017, section 6), started from WCT's fourth decoder.
+"""Train the decoder of AdaIN (Huang and Belongie 2017, section 6), or of WCT in one pass, on the compact encoder.
 
-    python -m training.adain --photos PHOTOS --paintings PAINTINGS [--steps 8000]
+    python -m training.adain --photos PHOTOS --paintings PAINTINGS [--method wct] [--steps 8000]
+
+It starts from a decoder of the cascade, which only paints what it is given, and learns on transformed features.
 
 Loss: content + lambda style + Gram + artefacts + identity. Deviations from the paper: Gram matrices are matched beside means
 and deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
@@ -17,15 +19,17 @@ import torch
 import torch.nn.functional as F
 
 from style_transfer import checkpoints
+from style_transfer.arbitrary import METHODS
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
-from style_transfer.transforms import adain, apply, statistics
+from style_transfer.transforms import apply, statistics
 from training import loop, losses, sources, teachers
 from training.data import SHORT_SIDE
 from training.losses import CONTENT_LAYERS, RANGE, STYLE_LAYERS, style_statistics
 from training.precondition import Preconditioned, whitening
 
 PAPER_LAYERS = STYLE_LAYERS[:4]  # relu1_1 to relu4_1
+LEVELS = {"adain": 4, "wct": 5}  # of the deepest layer that is transformed
 HELD_OUT = 32  # pictures of each kind
 VALIDATION = (16, 240)  # crops of these, pixels
 PAINTED = 0.8  # part of the steps whose styles are paintings; photographs as styles add palettes
@@ -33,7 +37,19 @@ SCALE, JITTER = (1.0, 1.5), 0.2  # of the style's crops, whose strokes are to be
 # Huang and Belongie 2017, section 6, and their code: Adam with decay on crops of 256 out of pictures of 512 pixels
 PAPER = {"steps": 160000, "schedule": "inverse", "learning_rate": 1e-4, "batch": 8, "crop": 256, "short_side": 512,
          "style_weight": 10.0, "gram_weight": 0.0, "artefact_weight": 0.0, "identity_weight": 0.0, "no_skips": True}
+HEARD = 0.15  # of a new deepest layer, when the others are taken over from a decoder that learnt without it
 SMOKE = {"photos": [loop.EXAMPLES / "photos"], "paintings": [loop.EXAMPLES / "styles"], "output": "adain-decoder.safetensors"}
+
+
+@torch.no_grad()
+def take_over(decoder, shallow):
+    """Let a decoder with skips paint almost as one from the layer above, which has learnt: its own deepest is hardly heard."""
+    (*_, before, last), *blocks = decoder.blocks
+    for parameter in before.parameters():
+        parameter.mul_(HEARD)
+    torch.nn.init.dirac_(decoder.joins[0].weight)
+    for module, learnt in zip([last, *blocks, *decoder.joins[1:]], [shallow.head, *shallow.blocks, *shallow.joins]):
+        module.load_state_dict(learnt.state_dict())
 
 
 def main():
@@ -41,12 +57,14 @@ def main():
     add = p.add_argument
     add("--photos", nargs="+", required=True, help=sources.HELP)
     add("--paintings", nargs="+", required=True, help="the same")
+    add("--method", choices=LEVELS, default="adain", help="whose transform the decoder paints")
     add("--encoder", type=Path, default=checkpoints.FOLDER / "encoder.safetensors")
-    add("--start", type=Path, default=checkpoints.FOLDER / "wct-decoder-4.safetensors", help="a decoder from relu4_1")
+    add("--start", type=Path, help="a decoder from the method's deepest layer; default: the cascade's")
+    add("--take-over", type=Path, metavar="FILE", help="a decoder from the layer above, with skips, that has learnt already")
     add("--vgg19", help="measure the losses of a part of each batch in this VGG-19 (a file, or \"hub\") as well")
     add("--compact-teacher", type=Path, help="the same for Collaborative Distillation's encoder 5")
     add("--loss-networks-share", type=loop.number(), default=0.125, help="that part of the batch")
-    add("-o", "--output", type=Path, default=checkpoints.FOLDER / "adain-decoder.safetensors")
+    add("-o", "--output", type=Path, help="default: the shipped decoder of the method")
     add("--style-weight", type=loop.number(), default=100.0, help="lambda")
     add("--gram-weight", type=loop.number(), default=10.0, help="of Gram matrices beside means and deviations")
     add("--identity-weight", type=loop.number(), default=50.0, help="of a picture stylised by itself, against itself")
@@ -54,15 +72,23 @@ def main():
     add("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
     add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
     a = loop.parse(p, {"paper": PAPER}, SMOKE)
+    level = LEVELS[a.method]
+    a.start = a.start or checkpoints.FOLDER / f"wct-decoder-{level}.safetensors"
+    a.output = a.output or checkpoints.FOLDER / f"{a.method}-decoder.safetensors"
     run, paper = loop.Run(a, smallest=2), a.recipe == "paper"  # one picture of each process is stylised by itself
 
     encoder = checkpoints.load(a.encoder, run.device)
-    decoder = Decoder(4, encoder.depths, encoder.widths, skips=not a.no_skips)
+    decoder = Decoder(level, encoder.depths, encoder.widths, skips=not a.no_skips)
     if not paper:
         start = checkpoints.load(a.start)
         if getattr(start, "level", None) != decoder.level:
-            raise InputError(f"--start {a.start} is no decoder from relu4_1: name one that training.decoders made.")
+            raise InputError(f"--start {a.start} is no decoder from relu{level}_1: name one that training.decoders made.")
         loop.load_state(decoder, start.state_dict(), a.start, strict=False)  # the joins are new, and start at 0
+        if a.take_over:
+            learnt = checkpoints.load(a.take_over)
+            if (getattr(learnt, "level", None), getattr(learnt, "skips", None)) != (level - 1, not a.no_skips):
+                raise InputError(f"--take-over {a.take_over} is no decoder from relu{level - 1}_1 with skips.")
+            take_over(decoder, learnt)
     loss_networks = [teachers.vgg19(a.vgg19, run.device)] if a.vgg19 else []
     loss_networks += [teachers.collaborative_distillation(a.compact_teacher, run.device)] if a.compact_teacher else []
     photos, test_photos = run.pictures(a.photos, HELD_OUT, short_side=a.short_side)
@@ -78,7 +104,7 @@ def main():
 
     def stylize(content, style):
         with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
-            maps = {n: adain(statistics(content[n]), statistics(style[n])) for n in layers}
+            maps = {n: METHODS[a.method].transforms[n](statistics(content[n]), statistics(style[n])) for n in layers}
             features = {n: apply(map, content[n]) for n, map in maps.items()}
         return features, decoder(features).float()
 
@@ -155,8 +181,8 @@ def main():
 
     def export(result, folder=run.folder, mark=""):
         path = folder / a.output.with_stem(f"{a.output.stem}{mark}").name
-        run.save(path, decoder if paper else decoder.fold(), result, title="AdaIN decoder", family="adain", license="mit",
-                 encoder=checkpoints.fingerprint(encoder),
+        run.save(path, decoder if paper else decoder.fold(), result, title=f"{METHODS[a.method].title} decoder",
+                 family=a.method, license="mit", encoder=checkpoints.fingerprint(encoder),
                  trained_on=f"{len(photos)} photographs, {len(paintings)} paintings")
 
     phase = loop.Phase(papers_step if paper else step, loop.optimizer(a, decoder.parameters()), loop.schedule(a))

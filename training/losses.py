@@ -10,7 +10,7 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
 MOMENTS = 10.0  # weight of means and deviations beside Gram matrices: doubled features are wrong by 1 in these, by 9 in those
 RANGE = 10.0  # weight of `range_penalty`: clamping, which the pictures get at the end, gives a network no gradient
-GRAIN_FROM, GRAIN, GRAIN_FLOOR = 0.35, 1 / 8, 1e-6  # of `artefact_penalty`: a painted picture is softer than its sources
+GRAIN_FROM, GRAIN, GRAIN_FLOOR = 0.35, 1 / 4, 1e-6  # of `artefact_penalty`: a painted picture is softer than its sources
 # Added to what is divided by, far below what real features and photographs have: flat pictures give no infinity.
 FEATURE_FLOOR, ENERGY_FLOOR, PICTURE_FLOOR = 1e-6, 1e-4, 1e-3
 

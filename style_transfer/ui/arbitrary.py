@@ -6,14 +6,14 @@ from pathlib import Path
 import gradio as gr
 
 from .. import images, settings, weights
-from ..arbitrary import METHODS, OPTIONS, WCT_LEVELS, grid, stylize
+from ..arbitrary import CASCADE_LEVELS, METHODS, OPTIONS, grid, stylize
 from ..errors import InputError
 from . import batch, common, result, styles, turns
 
 TITLE = "Arbitrary style"
 ABOUT = "Any painting or pattern, at once. AdaIN is the fastest, WCT gives stronger textures."
 SIZE, MAX_SIZE = 768, 4096
-METHOD, ALPHA = "wct", 0.6  # this keeps what a photograph shows and is a painting already
+METHOD = "wct"
 SHIPPED = "adain-decoder"
 TILE = 256  # pixels of the long side of one of the 5 x 5 blends
 
@@ -24,8 +24,8 @@ def available():
 
 
 def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, weight_2=1.0, weight_3=1.0, weight_4=1.0,
-        method=METHOD, alpha=ALPHA, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
-        texture_strength=1.0, wct_levels=WCT_LEVELS, decoder=SHIPPED, works=None, mask=None, soft_edges=0.01):
+        method=METHOD, alpha=1.0, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
+        texture_strength=1.0, wct_levels=CASCADE_LEVELS, decoder=SHIPPED, works=None, mask=None, soft_edges=0.01):
     """Give a picture one style or a blend of several, by AdaIN or WCT. Returns the picture as a PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
@@ -40,7 +40,7 @@ def run(content, style, style_2=None, style_3=None, style_4=None, weight_1=1.0, 
         record = settings.make(
             method, files, shares, mask, decoder if other else None, alpha=alpha, size=None if own_size else size,
             preserve_color=preserve_color, stroke=stroke, color_strength=color_strength, texture_strength=texture_strength,
-            **({"levels": wct_levels} if method == "wct" else {}))
+            **({"levels": wct_levels} if "levels" in settings.OPTIONS[method] else {}))
         status = result.status(METHODS[method].title, image, time.perf_counter() - start)
         yield result.show(folder, method, photograph, image, status, record)
 
@@ -73,7 +73,7 @@ def build(page):
             gallery, found, style = styles.pick(page.opening.style)
             with styles.beside(style):
                 method = common.choice(OPTIONS["method"], "Method", value=METHOD, info=None)
-                alpha = common.slider(OPTIONS["alpha"], "Strength (α)", value=ALPHA, info=None)
+                alpha = common.slider(OPTIONS["alpha"], "Strength (α)", info=None)
             start, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
             shown = result.build(*page.opening.arbitrary)
@@ -82,7 +82,7 @@ def build(page):
             mask, soft_edges = styles.where()
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
             with gr.Accordion("Advanced", open=False):
-                levels = common.choice(OPTIONS["levels"], "WCT levels", gr.CheckboxGroup)
+                levels = common.choice(OPTIONS["levels"], "Levels of WCT, level by level", gr.CheckboxGroup)
                 decoder = gr.Dropdown([SHIPPED], value=SHIPPED, visible=False, label="AdaIN decoder", allow_custom_value=True,
                                       info="Those of other repositories are fetched when they are first used")
             with gr.Accordion("All blends of four paintings", open=False):

@@ -17,9 +17,8 @@ from .inputs import Film
 
 SIZE, MAX_SIZE = 640, 1280
 STYLE_SIZE = 768
-STRENGTHS = {"fixed": 1.0, "adain": 1.0, "wct": 0.6}
 TITLES = {"fixed": "A network of its own, one for each style", "adain": "Any painting (AdaIN)",
-          "wct": "Any painting, stronger and slower (WCT)"}
+          "wct": "Any painting, stronger (WCT)"}
 METHOD = video.OPTIONS["method"]._replace(default="fixed", help="", choices=TITLES)
 PREVIEW_SECONDS = 0.8
 VARIABLE = "STYLE_TRANSFER_FILM_SECONDS"
@@ -170,8 +169,8 @@ def look_at(film):
 
 
 def offer(method):
-    """What there is to choose for a method: (fixed styles, pictures, strength)."""
-    return gr.Column(visible=method == "fixed"), gr.Column(visible=method != "fixed"), STRENGTHS[method]
+    """What there is to choose for a method: (fixed styles, pictures)."""
+    return gr.Column(visible=method == "fixed"), gr.Column(visible=method != "fixed")
 
 
 def build(page):
@@ -209,7 +208,7 @@ def build(page):
                     stroke = common.slider(fixed.OPTIONS["stroke"], "Size of the strokes")
 
     gr.on([film.upload, film.clear], look_at, film, status, **common.QUIET)
-    method.input(offer, method, [of_networks, of_pictures, strength], **common.QUIET)
+    method.input(offer, method, [of_networks, of_pictures], **common.QUIET)
     gallery.select(fixed.choose, shown, style, trigger_mode="multiple", **common.QUIET)
     pictures.select(common.clicked(samples), None, painting, trigger_mode="multiple", **common.QUIET)
     result.bind(begin.click, run, [film, style, painting, method, strength, size, smooth, preserve_color, stroke],

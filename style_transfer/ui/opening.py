@@ -3,11 +3,11 @@
 import time
 from typing import NamedTuple
 
-from .. import fixed, images, networks, weights
+from .. import compare, fixed, images, networks, weights
 from ..arbitrary import METHODS, stylize
 from ..errors import CheckpointError, InputError
 from . import common, result
-from .arbitrary import ALPHA, METHOD, SIZE
+from .arbitrary import METHOD, SIZE
 
 PHOTOGRAPH, STYLE, FIXED = "autumn", "swirls", "wheat-field"
 
@@ -40,12 +40,12 @@ def pictures():
 
     def any_style(method):
         return painted(method, METHODS[method].title,
-                       lambda: stylize(photograph.picture, [painting], None, method, ALPHA))
+                       lambda: stylize(photograph.picture, [painting], None, method))
 
     titles = {source.label: source.entry.title for source in weights.installed(*networks.FIXED)[0]}
-    found = {method: any_style(method) for method in METHODS}
+    found = {method: any_style(method) for method in METHODS if method in compare.METHODS}
     own = painted(FIXED, titles[FIXED], lambda: fixed.stylize(photograph.picture, FIXED)) if FIXED in titles else ()
-    shown = [(found[method], f"{METHODS[method].title}, strength {ALPHA:g}") for method in METHODS]
+    shown = [(found[method], METHODS[method].title) for method in found]
     shown.append((own, f"Fixed style: {titles.get(FIXED)}"))
     return Opening(str(content), str(style), found[METHOD], own,
                    tuple((value[0][1], caption) for value, caption in shown if value))

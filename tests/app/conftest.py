@@ -9,7 +9,7 @@ from style_transfer.networks.decoder import Decoder
 from style_transfer.networks.vgg import COMPACT, VGG
 from tests.app.app_server import running
 
-NEEDED = ("encoder", "adain-decoder", *(f"wct-decoder-{level}" for level in range(1, 6)))
+NEEDED = ("encoder", "adain-decoder", "wct-decoder", *(f"wct-decoder-{level}" for level in range(1, 6)))
 
 
 def randomize(network):

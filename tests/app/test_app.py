@@ -40,7 +40,7 @@ def check(result, content, size):
 
 
 @pytest.mark.parametrize("options", [
-    dict(), dict(method="wct", wct_levels=[3, 2, 1], alpha=0.6, preserve_color="luminance"),
+    dict(), dict(method="cascade", wct_levels=[3, 2, 1], alpha=0.6, preserve_color="luminance"),
     dict(preserve_color="match")])
 def test_arbitrary(client, pictures, options):
     result, slider, status = client.predict(*files(pictures), size=SIZE, api_name="/arbitrary", **options)

@@ -65,7 +65,7 @@ WRONG = [
         *values("alpha", *NUMBERS, 1.1), *values("size", *NUMBERS, 127, 4097, 200.5), *values("preserve_color", *WORDS),
         *values("works", 5, "photo.jpg", {}, [5], [None], ["photo.jpg"], [{"path": "/etc/hostname"} | META]),
         *values("mask", *PICTURES[:4], *FILES), {"style_2": Upload("photo.jpg"), "mask": Upload("one-colour.png")},
-        *values("wct_levels", 4, "4", {}, [0], [6], ["4"], [[4]], [None], [4.5], True), {"method": "wct", "wct_levels": []},
+        *values("wct_levels", 4, "4", {}, [0], [6], ["4"], [[4]], [None], [4.5], True), {"method": "cascade", "wct_levels": []},
         *({"method": "adain", "decoder": name} for name in NAMES), {"content": Upload("strip.png")}]),
     *(("gatys", case) for case in [
         {"content": None}, {"style": None}, *values("content", *PICTURES[:4], *FILES), *values("style", *PICTURES[:4], *FILES),
