@@ -72,7 +72,7 @@ def build(page):
         with gr.Column(elem_classes="pick"):
             gallery, found, style = styles.pick(page.opening.style)
             with styles.beside(style):
-                method = common.choice(OPTIONS["method"], "Method", value=METHOD, info=None)
+                method = common.choice(OPTIONS["method"], "Method", gr.Dropdown, value=METHOD, info=None)
                 alpha = common.slider(OPTIONS["alpha"], "Strength (α)", info=None)
             start, stop = common.buttons("Paint")
         with gr.Column(elem_classes="result"):
