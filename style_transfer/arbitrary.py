@@ -40,8 +40,8 @@ METHODS = {
     # of the photograph's hues, because it moves each channel by itself, is taken from the picture.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
                     lambda levels: ["adain-decoder"]),
-    # The same with Li et al.'s transform and a decoder that learnt on it, and then the cascade's last level for the palette: in
-    # less time nearer to photograph and style than all levels.
+    # The same with Li et al.'s transform and a decoder that learnt on it, and then the cascade's last level for the palette:
+    # more of the photograph stays than through all levels.
     "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct), lambda levels: ["wct-decoder", "wct-decoder-1"]),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
