@@ -49,7 +49,7 @@ from training import teachers
 
 METRICS = {"style": "style", "gram": "gram", "content": "content", "cfsd": "CFSD", "lpips": "LPIPS"}  # and their heads
 STRUCTURE_LAYER = "relu3_1"
-ROWS = 1024  # of the matrices of similarities at a time, which have a hundred million numbers
+PLACES = 1024  # rows of the matrices of similarities, which have a hundred million numbers in all
 
 
 def picture(path, size=None):
@@ -150,15 +150,14 @@ def structural_distance(output, content):
     Chung et al. 2024, "Style Injection in Diffusion", section 5: M_ij = <f_i, f_j> between the features at the H W places of
     one map, S = softmax(M) by rows, and 1 / (H W) sum_i KL(S_i^content || S_i^output). A softmax depends on the scale of what
     it is given, and that of features on the network (the authors divide M by C^2, made for torchvision's VGG-19): here both
-    maps are divided by the root of the content's mean |f_i|^2, so that figures do not compare with published ones.
+    maps are divided by the root of the content's mean |f_i|^2, so that figures do not compare with published ones. Of maps
+    with more than `PLACES` places at most so many i are taken, spread evenly, each still against all others.
     """
     a, b = (f[0].flatten(1).T.float() for f in (content, output))
     scale = a.square().sum(1).mean().sqrt().clamp_min(1e-12)
-    a, b, total = a / scale, b / scale, 0.0
-    for i in range(0, len(a), ROWS):
-        p, q = torch.log_softmax(a[i:i + ROWS] @ a.T, 1), torch.log_softmax(b[i:i + ROWS] @ b.T, 1)
-        total += float((p.exp() * (p - q)).sum(dtype=torch.float64))
-    return max(total, 0.0) / len(a)
+    a, b, step = a / scale, b / scale, -(-len(a) // PLACES)
+    p, q = torch.log_softmax(a[::step] @ a.T, 1), torch.log_softmax(b[::step] @ b.T, 1)
+    return max(0.0, float((p.exp() * (p - q)).sum(dtype=torch.float64))) / len(p)
 
 
 def by_stem(folder):

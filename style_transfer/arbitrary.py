@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import color, images, memory, progress, regions, strokes, tiles, transforms
+from . import canvas, color, images, memory, progress, regions, strokes, tiles, transforms
 from . import device as devices
 from . import weights as weight_files
 from .errors import InputError
@@ -216,8 +216,9 @@ class _Painter(NamedTuple):
         target.copy_(regions.compose(box.cut(self.masks), box.cut(image), paint))
 
     def decode(self, image, encoder, decoder):
-        """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region; not clamped."""
-        features, parts = tiles.Features(encoder, image, decoder.layers, self.device), self._regions()
+        """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region."""
+        primed = canvas.prime(image, self.alpha) if decoder.canvas else image
+        features, parts = tiles.Features(encoder, primed, decoder.layers, self.device), self._regions()
         sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
         with progress.part(0, 0.5):
             _sum(features, sums)
@@ -231,7 +232,7 @@ class _Painter(NamedTuple):
 
                 def paint(k):
                     found = devices.run(decoder, {n: transforms.apply(maps[k][n], f) for n, f in seen.items()})  # noqa: B023
-                    found = box.cut(found, outer[:2]).float().cpu()  # noqa: B023
+                    found = box.cut(found, outer[:2]).float().cpu().clamp_(0, 1)  # noqa: B023
                     return found[:, :, :image.shape[2] - box.top, :image.shape[3] - box.left]  # noqa: B023
 
                 self._compose(box, image, out, paint)

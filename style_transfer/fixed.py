@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from . import checkpoints, color, images, memory, networks, progress, regions, strokes, tiles, weights
+from . import canvas, checkpoints, color, images, memory, networks, progress, regions, strokes, tiles, weights
 from . import device as devices
 from .errors import CheckpointError, InputError
 from .networks.blocks import reflection_pad, sequence
@@ -30,6 +30,7 @@ def _paint(network, reductions, content):
     The content is reflected at its edges, and what is painted there cut off: what a network sees of its own padding
     would be a frame around the picture.
     """
+    content = canvas.prime(content) if network.canvas else content
     margin, side = MARGIN * reductions[0], network.multiple * reductions[0]
     height, width = content.shape[2:]
     padded = reflection_pad(content, margin)

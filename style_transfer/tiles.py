@@ -70,7 +70,7 @@ def window(image, box):
 
 
 class Features:
-    """An encoder's features of a picture, box by box: [1, 3, H, W] on any device, in [0, 1] after clamping.
+    """An encoder's features of a picture, box by box: [1, 3, H, W] on any device.
 
     What the first pass computes is kept for the second, where it is not too much. Layers before the first pooling are as large
     as the picture and quickly computed: they are kept of a picture that is one box only.
@@ -84,7 +84,7 @@ class Features:
     def _run(self, box, layers):
         """{layer: features} of a box, computed on it and what the encoder sees around it."""
         outer = box.grown(self.encoder.radius(layers), *self.size)
-        image = window(self.image, outer).clamp(0, 1).to(self.device, memory_format=torch.channels_last)
+        image = window(self.image, outer).to(self.device, memory_format=torch.channels_last)
         found = devices.run(self.encoder, image, layers)
         return {layer: box.cut(f, outer[:2], self.encoder.stride(layer)) for layer, f in found.items()}
 
@@ -179,7 +179,7 @@ def _run(layers, x):
         if isinstance(layer, Conv):
             radius, scale, channels = radius + (layer.kernel_size[0] // 2) / scale, scale / layer.stride[0], layer.out_channels
         elif isinstance(layer, Up):
-            scale *= 2
+            radius, scale = radius + layer.radius / scale, scale * 2
         widest = max(widest, channels * scale ** 2)
     height, width = x.shape[2:]
     columns = _cuts(width, WIDEST, 4)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from style_transfer import checkpoints
+from style_transfer import canvas, checkpoints
 from style_transfer.arbitrary import METHODS
 from style_transfer.errors import InputError
 from style_transfer.networks.decoder import Decoder
@@ -78,7 +78,7 @@ def main():
     run, paper = loop.Run(a, smallest=2), a.recipe == "paper"  # one picture of each process is stylised by itself
 
     encoder = checkpoints.load(a.encoder, run.device)
-    decoder = Decoder(level, encoder.depths, encoder.widths, skips=not a.no_skips)
+    decoder = Decoder(level, encoder.depths, encoder.widths, skips=not a.no_skips, canvas=not paper)
     if not paper:
         start = checkpoints.load(a.start)
         if getattr(start, "level", None) != decoder.level:
@@ -153,8 +153,9 @@ def main():
         content, style = pictures
         style[0] = content[0]  # a picture in its own style is itself: alpha 0 stays a reconstruction
         with torch.no_grad():
-            of_content, of_style = encoder(content, wanted), encoder(style, wanted)
-        _, output = stylize(of_content, of_style)
+            of_content, of_style = encoder(content, CONTENT_LAYERS), encoder(style, wanted)
+            on_canvas = encoder(canvas.prime(content, rng=rng), layers)
+        _, output = stylize(on_canvas, of_style)
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
@@ -168,8 +169,8 @@ def main():
         return {"total": total, **found}
 
     def validate():
-        of_content, of_style = encoder(test[0], wanted), encoder(test[1], wanted)
-        output = stylize(of_content, of_style)[1].clamp(0, 1)
+        of_content, of_style = encoder(test[0], CONTENT_LAYERS), encoder(test[1], wanted)
+        output = stylize(encoder(canvas.prime(test[0]), layers), of_style)[1].clamp(0, 1)
         of_output = encoder(output, wanted)
         of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),

@@ -10,7 +10,7 @@ is the compact encoder; with --vgg19 the full one looks as well, late, because i
 
 import torch.nn.functional as F
 
-from style_transfer import images
+from style_transfer import canvas, images
 from style_transfer.losses import total_variation
 from style_transfer.networks.johnson import Johnson
 from training import loop, styles, teachers
@@ -35,9 +35,9 @@ def main():
     p.add_argument("--width", type=loop.number(int, 1), default=16, help="channels of the first layer; 32 in the paper")
     a = styles.parse(p, paper=PAPER)
     run = loop.Run(a)
-    network = Johnson(a.width)
-    network = styles.begin(a.start, network, [network.last], run.device)
     plain = a.recipe == "paper"
+    network = Johnson(a.width, canvas=not plain)
+    network = styles.begin(a.start, network, [network.last], run.device, canvas=not plain)
     painting = images.load(a.style, a.style_size).to(run.device)
     compact = PerceptualLoss(styles.loss_network(a, run.device), painting, a.content_layers, a.style_layers, plain)
     full = teachers.vgg19(a.vgg19, run.device) if a.vgg19 else None  # as deep as its file reaches
@@ -46,8 +46,8 @@ def main():
     photos, held_out = run.pictures(a.photos, styles.HELD_OUT, short_side=max(SHORT_SIDE, a.crop))
     test = held_out.fixed(8, a.crop, 1)
 
-    def losses_of(image, look):
-        output = network(image).float()
+    def losses_of(image, look, rng=None):
+        output = network(canvas.prime(image, rng=rng) if network.canvas else image).float()
         content, style = compact(output, image)
         if look:
             part = max(1, len(image) // 2)
@@ -64,11 +64,11 @@ def main():
                  + RANGE * losses["range"])
         return {"total": total, **losses}
 
-    def step(iteration, image, _):
+    def step(iteration, image, rng):
         if styles.warming_up(a, iteration):
             return styles.give_back([network(image)], [image])
         progress = iteration / a.steps
-        _, losses = losses_of(image, full is not None and progress >= FULL)
+        _, losses = losses_of(image, full is not None and progress >= FULL, rng)
         return with_total(losses, styles.ramp(a, progress, RAMP))
 
     def validate():

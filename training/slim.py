@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from style_transfer import checkpoints, weights
+from style_transfer import canvas, checkpoints, weights
 from style_transfer.errors import InputError
 from style_transfer.networks.johnson import Johnson
 from training import loop, sources, styles
@@ -49,13 +49,13 @@ def main():
     teacher = checkpoints.load(path, run.device).to(memory_format=torch.channels_last)
     if type(teacher) is not Johnson:
         raise InputError(f"{path.stem} is none of Johnson's networks: name a style of those.")
-    network = styles.begin(a.start, Johnson(a.width, a.blocks), [], run.device)
+    network = styles.begin(a.start, Johnson(a.width, a.blocks), [], run.device, canvas=False)
     photos, held_out = run.pictures(a.photos, styles.HELD_OUT, short_side=a.crop)
     test = held_out.fixed(8, a.crop, 1)
 
     @torch.no_grad()
     def wanted(image):
-        return teacher(image).float().clamp(0, 1)
+        return teacher(canvas.prime(image) if teacher.canvas else image).float().clamp(0, 1)
 
     def step(iteration, image, _):
         return {"total": distance(network(image).float(), wanted(image))}

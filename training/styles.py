@@ -56,14 +56,18 @@ def loss_network(options, where):
 
 
 @torch.no_grad()
-def begin(path, network, last_layers, where):
-    """The network of the file `path`, or, for None, this random one, whose last layers are made to paint greys at first."""
+def begin(path, network, last_layers, where, **own):
+    """The network of the file `path`, or, for None, this random one, whose last layers are made to paint greys at first.
+
+    own: arguments of the network in which it may differ from that in the file.
+    """
     if path:
         start = checkpoints.load(path)
         if type(start) is not type(network):
             raise InputError(f"--start {path} holds a {type(start).__name__}, not a {type(network).__name__}: name a "
                              "file of that network.")
-        network = start.requires_grad_(True).train()
+        network = type(network)(**start.arguments | own)
+        network.load_state_dict(start.state_dict())
     else:
         for last in last_layers:
             last.weight *= CONTRAST

@@ -76,10 +76,14 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class Up(nn.Module):
-    """Nearest resize to twice the sides: [N, C, H, W] -> [N, C, 2H, 2W]."""
+    """Resize to twice the sides, nearest or bilinear: [N, C, H, W] -> [N, C, 2H, 2W]."""
+
+    def __init__(self, bilinear=False):
+        super().__init__()
+        self.mode, self.radius = ("bilinear", 1) if bilinear else ("nearest", 0)
 
     def forward(self, x):
-        return F.interpolate(x, scale_factor=2, mode="nearest")
+        return F.interpolate(x, scale_factor=2, mode=self.mode)
 
 
 def sequence(layers, x):

@@ -18,8 +18,8 @@ class Generator(Johnson):
 
     kernel = 7
 
-    def __init__(self, width=64, blocks=9):
-        super().__init__(width, blocks)
+    def __init__(self, width=64, blocks=9, canvas=False):
+        super().__init__(width, blocks, canvas)
 
 
 class PatchDiscriminator(nn.Module):

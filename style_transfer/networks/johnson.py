@@ -12,15 +12,15 @@ class Johnson(nn.Module):
     9x9, two strided 3x3, residual blocks, two upsampling convolutions, 9x9; instance instead of batch normalisation
     (Ulyanov et al. 2016), nearest resize and convolution instead of fractional strides (Odena et al. 2016), and a linear
     last layer whose output is clamped where pictures are made.
-    width: channels of the first layer, 32 in the paper; blocks: residual blocks, 5 in the paper.
+    width: channels of the first layer, 32 in the paper; blocks: residual blocks, 5 in the paper; canvas: as for `Decoder`.
     """
 
     kernel = 9  # side of the first and the last one's
     multiple = 4  # of which the sides are made one by repeating the last line
 
-    def __init__(self, width=32, blocks=5):
+    def __init__(self, width=32, blocks=5, canvas=False):
         super().__init__()
-        self.arguments = dict(width=width, blocks=blocks)
+        self.canvas, self.arguments = canvas, dict(width=width, blocks=blocks, canvas=canvas)
         w1, w2, w3 = width, 2 * width, 4 * width
         self.conv1, self.norm1 = Conv(3, w1, self.kernel), InstanceNorm(w1)
         self.conv2, self.norm2 = Conv(w1, w2, 3, stride=2), InstanceNorm(w2)
@@ -35,7 +35,7 @@ class Johnson(nn.Module):
         """All of them, in the order of their use."""
         relu = nn.ReLU(True)
         return [self.conv1, self.norm1, relu, self.conv2, self.norm2, relu, self.conv3, self.norm3, relu, *self.blocks,
-                Up(), self.up1, self.norm4, relu, Up(), self.up2, self.norm5, relu, self.last]
+                Up(self.canvas), self.up1, self.norm4, relu, Up(self.canvas), self.up2, self.norm5, relu, self.last]
 
     def forward(self, image, run=sequence):
         """image: [N, 3, H, W], sRGB in [0, 1], sides of any length; run: (layers, x) -> x.

@@ -86,6 +86,7 @@ class Multimodal(nn.Module):
     """
 
     multiple = 4  # of which the sides must be one
+    canvas = False
 
     def __init__(self, widths=(16, 32, 32)):
         super().__init__()

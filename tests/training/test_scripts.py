@@ -84,6 +84,7 @@ def test_a_style_starts_from_another(name, script, inputs, tmp_path):
     assert_same(start, tmp_path / "waves.safetensors")  # at a rate of 0 nothing is learnt, so it began there
     header = checkpoints.describe(tmp_path / "waves.safetensors")
     assert header["started_from"] == start.stem and header["family"] == name and header["title"] == "Waves"
+    assert json.loads(header["arguments"]).get("canvas", False) == (name == "johnson")
     assert (tmp_path / "waves.jpg").exists()  # the gallery's tile
     logged = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[0])
     assert logged["step"] == 0 and any("style" in name for name in logged)

@@ -1,0 +1,66 @@
+"""The canvas: noise on the photograph, of which networks make strokes."""
+
+import random
+
+import pytest
+import torch
+
+from style_transfer import arbitrary, canvas, checkpoints, fixed, images
+from style_transfer.networks import Decoder, Johnson
+
+CELL = 16  # pixels of the photograph in one of the deepest features
+
+
+def grain_of(image):
+    return (image - 0.5) / canvas.ROUGHNESS
+
+
+def test_the_canvas_is_noise_and_the_same_each_time():
+    grey = torch.full((2, 3, 300, 1200), 0.5)
+    first = grain_of(canvas.prime(grey))
+    assert torch.equal(first, grain_of(canvas.prime(grey))) and torch.equal(first[0, 0], first[1, 2])
+    assert abs(float(first.std()) - 1) < 0.03 and abs(float(first.mean())) < 0.03
+    assert torch.equal(first[..., :176], first[..., canvas.PERIOD:canvas.PERIOD + 176])
+    power = torch.fft.rfft2(first[0, 0, :256, :256]).abs().square()
+    assert power[1:16, 1:16].mean() > 5 * power[64:128, 64:128].mean()  # half of it is coarse
+    assert power[64:128, 64:128].mean() > 0.2 * 256 ** 2  # half is not
+    small = canvas.prime(grey[:1, :, :100, :90])
+    assert torch.equal(grain_of(small), first[:1, :, :100, :90])  # whatever the picture's size
+
+
+def test_a_training_draws_another_canvas_for_each_picture():
+    grey = torch.full((2, 3, 64, 64), 0.5)
+    a, b, again = (grain_of(canvas.prime(grey, rng=random.Random(seed))) for seed in (1, 2, 1))
+    assert torch.equal(a, again)
+    for x, y in ((a[0], a[1]), (a, b)):
+        assert abs(float((x[:1] * y[:1]).mean())) < 0.1
+
+
+@pytest.mark.parametrize("method", ["adain", "wct"])
+def test_a_plain_picture_gets_strokes_without_a_mesh(method, painting):
+    plain = torch.full((1, 3, 256, 256), 0.5)
+    light = arbitrary.stylize(plain, [painting], method=method).mean((0, 1))
+    assert light.std() > 0.05
+    cells = light.unflatten(0, (-1, CELL)).unflatten(2, (-1, CELL))
+    assert cells.mean((0, 2)).var() < 3 * light.var() / (256 // CELL) ** 2  # chance alone gives about once
+    assert arbitrary.stylize(plain, [painting], method=method, alpha=0).std() < 0.02
+
+
+def test_networks_that_learnt_on_a_canvas_say_so(tmp_path, photo, painting, monkeypatch):
+    network = Johnson(width=4, blocks=1, canvas=True)
+    checkpoints.save(tmp_path / "a.safetensors", network)
+    assert checkpoints.load(tmp_path / "a.safetensors").canvas and not Johnson(width=4, blocks=1).canvas
+    seen = []
+    monkeypatch.setattr(canvas, "prime", lambda image, *strength: seen.append(strength) or image)
+    fixed.stylize(photo, tmp_path / "a.safetensors", size=64)
+    arbitrary.stylize(images.resize(photo, 64), [painting], method="wct", alpha=0.3)
+    arbitrary.stylize(images.resize(photo, 64), [painting], method="cascade")
+    assert seen == [(), (0.3,)]  # neither the last level of WCT nor the cascade
+
+
+def test_bilinear_upsampling_keeps_even_areas_even():
+    torch.manual_seed(0)
+    decoder = Decoder(3, [1, 1, 1], [4, 8, 8], canvas=True).eval()
+    with torch.no_grad():
+        out = decoder({"relu3_1": torch.rand(1, 8, 1, 1).expand(-1, -1, 6, 6)})
+    assert out.std((2, 3)).max() < 1e-5
