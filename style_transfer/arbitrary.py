@@ -24,6 +24,7 @@ class Method(NamedTuple):
     title: str
     transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
     decoders: Callable  # levels -> names of the decoders, each painting on what the one before it made
+    full: float  # alpha of the features' transforms at a strength of 1
 
 
 class EncodedStyle(NamedTuple):
@@ -39,13 +40,14 @@ METHODS = {
     # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
     # of the photograph's hues, because it moves each channel by itself, is taken from the picture.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
-                    lambda levels: ["adain-decoder"]),
-    # The same with Li et al.'s transform and a decoder that learnt on it, and then the cascade's last level for the palette:
-    # more of the photograph stays than through all levels.
-    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct), lambda levels: ["wct-decoder", "wct-decoder-1"]),
+                    lambda levels: ["adain-decoder"], full=0.77),
+    # The same with Li et al.'s transform and a decoder that learnt on it, between two levels of their cascade: before it one
+    # that sees deep features alone and makes areas of details, after it the last for the palette.
+    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct),
+                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.55),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
-                      lambda levels: [f"wct-decoder-{level}" for level in levels]),
+                      lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),
 }
 OPTIONS = {
     "method": Option("adain", "AdaIN is the fastest, WCT gives stronger textures; level by level as it was published.",
@@ -205,7 +207,7 @@ class _Painter(NamedTuple):
         if self.smooth is not None:
             statistics = self.smooth(key, statistics)
         maps = [self.method.transforms[layer](statistics, style.statistics[layer]) for style in styles]
-        return transforms.blend(maps, weights, self.alpha)
+        return transforms.blend(maps, weights, self.alpha * (1 if layer == PICTURE else self.method.full))
 
     def _compose(self, box, image, target, paint):
         """Write into a box of target what paint(k) makes of that box of a picture in region k."""

@@ -130,14 +130,16 @@ def gains(content, style):
 
 
 def palette(content, style):
-    """The symmetric map that takes from a picture the colours which the style lacks, and leaves the others as they are.
+    """The symmetric map that brings a picture's colours half of the way to the style's, and takes away those which it lacks.
 
-    content, style: `Statistics` of pictures. Of the `gains` by which the one's deviations become the other's, only those below
-    `LACKING` change anything, by (g / LACKING)^2: towards the style's mean, for a drawing to its one hue.
+    content, style: `Statistics` of pictures. Of the `gains` g by which the one's deviations become the other's the square root
+    is taken, within an octave; those below `LACKING` are smaller still, by (g / LACKING)^2: a drawing has but one hue.
     """
     values, vectors = gains(content, style)
-    matrix = (vectors * (values / LACKING).clamp(0, 1).square()[:, None]) @ vectors.mT
-    return Affine(matrix, style.mean - (matrix @ style.mean[..., None])[..., 0])
+    scale = values.clamp(0.5, 2).sqrt() * (values / LACKING).clamp(max=1).square()
+    matrix = (vectors * scale[:, None]) @ vectors.mT
+    middle = (content.mean + style.mean) / 2
+    return Affine(matrix, style.mean - (matrix @ middle[..., None])[..., 0])
 
 
 def blend(maps, weights, alpha=1.0):

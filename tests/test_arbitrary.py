@@ -177,13 +177,11 @@ def test_strokes_grow_and_the_size_stays(method, painting):
     content = st.load(EXAMPLES / "photos/pagoda.jpg", 320)
     fine, plain, coarse = (arbitrary.stylize(content, [painting], method=method, stroke=s) for s in (0.5, 1.0, 3.0))
     assert fine.shape == plain.shape == coarse.shape == content.shape
-    wide = torch.nn.functional.avg_pool2d
 
-    def share_of_large(x):
-        """Of a picture's variance, what is left in means of 8 x 8 pixels."""
-        change = x - content
-        return float(wide(change, 8).var() / change.var())
-    assert share_of_large(fine) < share_of_large(plain) < share_of_large(coarse)
+    def share_of_fine(x):
+        """Of a picture's variance, what lies between neighbouring pixels."""
+        return float(x.diff(dim=3).var() / x.var())
+    assert share_of_fine(fine) > share_of_fine(plain) > share_of_fine(coarse)
     small = arbitrary.stylize(content[..., :20, :20], [painting], method=method, stroke=8.0)
     assert small.shape[2:] == (20, 20)
 
@@ -196,7 +194,7 @@ def test_the_contents_statistics_can_be_replaced(method, photo, painting):
         return seen.setdefault(key, statistics)
     first = arbitrary.stylize(photo, [painting], method=method, smooth=keep)
     assert torch.equal(first, arbitrary.stylize(photo, [painting], method=method))
-    assert len(seen) == {"adain": 5, "wct": 6, "cascade": 4}[method]
+    assert len(seen) == {"adain": 5, "wct": 7, "cascade": 4}[method]
     second = arbitrary.stylize(photo * 0.5, [painting], method=method, smooth=keep)
     assert (second - arbitrary.stylize(photo * 0.5, [painting], method=method)).abs().mean() > 0.02
 

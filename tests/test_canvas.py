@@ -43,7 +43,7 @@ def test_a_plain_picture_gets_strokes_without_a_mesh(method, painting):
     assert light.std() > 0.05
     cells = light.unflatten(0, (-1, CELL)).unflatten(2, (-1, CELL))
     assert cells.mean((0, 2)).var() < 3 * light.var() / (256 // CELL) ** 2  # chance alone gives about once
-    assert arbitrary.stylize(plain, [painting], method=method, alpha=0).std() < 0.02
+    assert arbitrary.stylize(plain, [painting], method=method, alpha=0).std((2, 3)).max() < 0.01
 
 
 def test_networks_that_learnt_on_a_canvas_say_so(tmp_path, photo, painting, monkeypatch):

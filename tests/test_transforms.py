@@ -150,7 +150,7 @@ def test_wct_of_a_rank_deficient_style_has_its_covariance():
     assert torch.allclose(covariance(out), covariance(style), rtol=2e-2, atol=2e-2 * float(covariance(style).abs().max()))
 
 
-def test_palette_takes_hues_away_and_invents_none():
+def test_palette_takes_hues_away_and_goes_half_of_the_way_to_others():
     generator = torch.Generator().manual_seed(0)
     colourful = torch.rand(1, 3, 30, 40, generator=generator)
     grey = torch.rand(1, 1, 20, 20, generator=generator).expand(1, 3, 20, 20)
@@ -162,8 +162,9 @@ def test_palette_takes_hues_away_and_invents_none():
     sepia = grey * torch.tensor([1.0, 0.9, 0.7]).view(1, 3, 1, 1)
     red, green, blue = recolour(colourful, sepia).unbind(1)
     assert torch.allclose(green, 0.9 * red, atol=0.02) and torch.allclose(blue, 0.7 * red, atol=0.02)
-    for other in (0.5 + 2 * (colourful - 0.5), 0.1 + 0.8 * colourful.flip(3), colourful[:, :, :9]):  # all colours are there
-        assert torch.allclose(recolour(colourful, other), colourful, atol=1e-4)
+    centred = colourful - colourful.mean((2, 3), keepdim=True)
+    for gain, expected in ((1.0, 1.0), (1.44, 1.2), (0.64, 0.8), (9.0, 2 ** 0.5)):  # all colours are there
+        assert torch.allclose(recolour(centred, 0.4 + gain * centred.flip(3)), 0.4 + expected * (centred - 0.2), atol=1e-4)
 
 
 def test_weights():

@@ -11,6 +11,7 @@ is the compact encoder; with --vgg19 the full one looks as well, late, because i
 import torch.nn.functional as F
 
 from style_transfer import canvas, images
+from style_transfer.errors import InputError
 from style_transfer.losses import total_variation
 from style_transfer.networks.johnson import Johnson
 from training import loop, styles, teachers
@@ -41,8 +42,12 @@ def main():
     painting = images.load(a.style, a.style_size).to(run.device)
     compact = PerceptualLoss(styles.loss_network(a, run.device), painting, a.content_layers, a.style_layers, plain)
     full = teachers.vgg19(a.vgg19, run.device) if a.vgg19 else None  # as deep as its file reaches
-    full = full and PerceptualLoss(full, painting, *([n for n in layers if n in full.layers]
-                                                     for layers in (a.content_layers, a.style_layers)), plain=plain)
+    if full:
+        kinds = [[n for n in layers if n in full.layers] for layers in (a.content_layers, a.style_layers)]
+        if not all(kinds):
+            raise InputError(f"--vgg19 {a.vgg19} must have one of --content-layers and one of --style-layers, but has "
+                             f"{', '.join(full.layers)}.")
+        full = PerceptualLoss(full, painting, *kinds, plain=plain)
     photos, held_out = run.pictures(a.photos, styles.HELD_OUT, short_side=max(SHORT_SIDE, a.crop))
     test = held_out.fixed(8, a.crop, 1)
 

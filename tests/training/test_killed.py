@@ -19,7 +19,7 @@ from tests.conftest import EXAMPLES
 from tests.training.conftest import COMMON, SMALL
 from training import loop, records
 
-KILLS = int(os.environ.get("KILLS", 3))
+KILLS = int(os.environ.get("KILLS", 2))
 PHOTOS = EXAMPLES / "photos"
 SCRIPTS = {"johnson": ("--photos", PHOTOS), "multimodal": ("--photos", PHOTOS),
            "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}

@@ -161,6 +161,12 @@ def test_wrong_input_is_a_sentence(words, script, inputs, tmp_path, capsys):
     assert error.startswith("usage:") or "\n" not in error
 
 
+def test_a_full_network_without_the_layers_is_refused(script, inputs, vgg19, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        script("johnson", *inputs["johnson"], *SMALL["johnson"], *COMMON, "--vgg19", vgg19, "--run-folder", tmp_path)
+    assert "must have one of --content-layers and one of --style-layers, but has relu1_1" in capsys.readouterr().err
+
+
 def test_adain_with_two_pictures_a_step(script, inputs, tmp_path):
     target = tmp_path / "adain.safetensors"
     script("adain", *inputs["adain"], *SMALL["adain"], *COMMON, "--batch", 2, "--steps", 1, "--run-folder", tmp_path / "run",
