@@ -129,7 +129,7 @@ def test_multimodal_transfer_gives_three_pictures(styles, size):
 def test_the_margin_is_cut_off(styles, photo):
     """A network that copies its input gives the photograph back, at every size."""
     class Copy(torch.nn.Module):
-        multiple = 4
+        multiple, canvas = 4, False
 
         def forward(self, image, run):
             assert image.shape[2] % self.multiple == image.shape[3] % self.multiple == 0
