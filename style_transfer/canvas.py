@@ -10,9 +10,9 @@ COARSE, ITS_DEVIATION = 5, 0.136  # pixels of the box that, applied twice, makes
 PERIOD = 1024  # pixels after which the canvas repeats
 
 
-def grain(number, height, width, generator):
-    """Noise [number, 1, H, W] of standard deviation 1, half of its power fine and half of it coarse."""
-    fine, coarse = torch.randn(2, number, 1, height, width, generator=generator)
+def grain(height, width, generator):
+    """Noise [1, 1, H, W] of standard deviation 1, half of its power fine and half of it coarse."""
+    fine, coarse = torch.randn(2, 1, 1, height, width, generator=generator)
     for _ in range(2):
         coarse = F.avg_pool2d(coarse, COARSE, 1, COARSE // 2, count_include_pad=False)
     return (fine + coarse / ITS_DEVIATION) / 2 ** 0.5
@@ -20,17 +20,17 @@ def grain(number, height, width, generator):
 
 @cache
 def _canvas():
-    return grain(1, PERIOD, PERIOD, torch.Generator().manual_seed(0))
+    return grain(PERIOD, PERIOD, torch.Generator().manual_seed(0))
 
 
 def prime(image, strength=1.0, rng=None):
     """Pictures [N, 3, H, W] with grain on them: what texture is made of (Ulyanov et al. 2016, section 3.1).
 
-    rng: a random.Random that draws other grain for each picture; without one it is the same for all, and each time.
+    rng: a random.Random that draws the grain for all of them, whatever their number; without one it is the same each time.
     """
-    number, _, height, width = image.shape
+    height, width = image.shape[2:]
     if rng is None:
         noise = _canvas().tile(-(-height // PERIOD), -(-width // PERIOD))[..., :height, :width]
     else:
-        noise = grain(number, height, width, torch.Generator().manual_seed(rng.getrandbits(63)))
+        noise = grain(height, width, torch.Generator().manual_seed(rng.getrandbits(63)))
     return torch.add(image, noise.to(image), alpha=strength * ROUGHNESS)

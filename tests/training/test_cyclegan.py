@@ -107,6 +107,6 @@ def test_epochs_are_passes_through_the_larger_collection(script, inputs, folder,
 
 def test_a_generator_is_johnsons_network_with_other_outer_kernels():
     network = Generator(width=4, blocks=2)
-    assert network.arguments == {"width": 4, "blocks": 2}
+    assert network.arguments == {"width": 4, "blocks": 2, "canvas": False}
     assert network.conv1.kernel_size == network.last.kernel_size == (7, 7) and len(network.blocks) == 2
     assert network(torch.rand(1, 3, 33, 50)).shape == (1, 3, 33, 50)
