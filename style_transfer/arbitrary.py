@@ -38,7 +38,7 @@ class EncodedStyle(NamedTuple):
 _LAYERS = [f"relu{level}_1" for level in LEVELS]
 METHODS = {
     # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
-    # of the photograph's hues, because it moves each channel by itself, is taken from the picture.
+    # of the photograph's hues, because it moves each channel by itself, is taken from the picture; other colours move too.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
                     lambda levels: ["adain-decoder"], full=0.77),
     # The same with Li et al.'s transform and a decoder that learnt on it, between two levels of their cascade: before it one
@@ -113,7 +113,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     """Give a content picture of any size the statistics of one or several styles.
 
     content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'], lists of them, or what `encode` made of them for the
-    same method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1.
+    same method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1 (`full`).
     masks: [1, 1, h, w] in [0, 1] for each style, where it goes, instead of weights; resized to the content. Statistics are
     those of the region alone (Gatys et al. 2017, section 4), and where the masks add up to less than 1, the photograph shows.
     style_masks: for each style a mask of what of it counts, or None. stroke: size of the strokes, apart from the result's.
@@ -202,7 +202,7 @@ class _Painter(NamedTuple):
         return [(mask[None], [style], [1.0]) for mask, style in zip(self.masks, self.encoded)]
 
     def _map(self, key, layer, sums, styles, weights):
-        """alpha sum_k w_k T_k(f) + (1 - alpha) f, as an `Affine` map of the features of a layer."""
+        """a sum_k w_k T_k(f) + (1 - a) f, as an `Affine` map of the features of a layer; a: alpha times the method's `full`."""
         statistics = sums.statistics()
         if self.smooth is not None:
             statistics = self.smooth(key, statistics)
@@ -219,7 +219,7 @@ class _Painter(NamedTuple):
 
     def decode(self, image, encoder, decoder):
         """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region."""
-        primed = canvas.prime(image, self.alpha) if decoder.canvas else image
+        primed = canvas.prime(image, decoder, self.alpha)
         features, parts = tiles.Features(encoder, primed, decoder.layers, self.device), self._regions()
         sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
         with progress.part(0, 0.5):

@@ -23,11 +23,13 @@ def _canvas():
     return grain(PERIOD, PERIOD, torch.Generator().manual_seed(0))
 
 
-def prime(image, strength=1.0, rng=None):
-    """Pictures [N, 3, H, W] with grain on them: what texture is made of (Ulyanov et al. 2016, section 3.1).
+def prime(image, network, strength=1.0, rng=None):
+    """Pictures [N, 3, H, W] with grain on them, for texture (Ulyanov et al. 2016, section 3.1), if the network learnt on such.
 
     rng: a random.Random that draws the grain for all of them, whatever their number; without one it is the same each time.
     """
+    if not network.canvas:
+        return image
     height, width = image.shape[2:]
     if rng is None:
         noise = _canvas().tile(-(-height // PERIOD), -(-width // PERIOD))[..., :height, :width]

@@ -30,7 +30,7 @@ def _paint(network, reductions, content):
     The content is reflected at its edges, and what is painted there cut off: what a network sees of its own padding
     would be a frame around the picture.
     """
-    content = canvas.prime(content) if network.canvas else content
+    content = canvas.prime(content, network)
     margin, side = MARGIN * reductions[0], network.multiple * reductions[0]
     height, width = content.shape[2:]
     padded = reflection_pad(content, margin)

@@ -11,28 +11,31 @@ from style_transfer.networks import Decoder, Johnson
 CELL = 16  # pixels of the photograph in one of the deepest features
 
 
+CANVAS = Johnson(width=2, blocks=1, canvas=True)
+
+
 def grain_of(image):
     return (image - 0.5) / canvas.ROUGHNESS
 
 
 def test_the_canvas_is_noise_and_the_same_each_time():
     grey = torch.full((2, 3, 300, 1200), 0.5)
-    first = grain_of(canvas.prime(grey))
-    assert torch.equal(first, grain_of(canvas.prime(grey))) and torch.equal(first[0, 0], first[1, 2])
+    first = grain_of(canvas.prime(grey, CANVAS))
+    assert torch.equal(first, grain_of(canvas.prime(grey, CANVAS))) and torch.equal(first[0, 0], first[1, 2])
     assert abs(float(first.std()) - 1) < 0.03 and abs(float(first.mean())) < 0.03
     assert torch.equal(first[..., :176], first[..., canvas.PERIOD:canvas.PERIOD + 176])
     power = torch.fft.rfft2(first[0, 0, :256, :256]).abs().square()
     assert power[1:16, 1:16].mean() > 5 * power[64:128, 64:128].mean()  # half of it is coarse
     assert power[64:128, 64:128].mean() > 0.2 * 256 ** 2  # half is not
-    small = canvas.prime(grey[:1, :, :100, :90])
+    small = canvas.prime(grey[:1, :, :100, :90], CANVAS)
     assert torch.equal(grain_of(small), first[:1, :, :100, :90])  # whatever the picture's size
 
 
 def test_a_training_draws_another_canvas_for_each_step_the_same_for_any_part_of_its_batch():
     grey = torch.full((2, 3, 64, 64), 0.5)
-    a, b, again = (grain_of(canvas.prime(grey, rng=random.Random(seed))) for seed in (1, 2, 1))
+    a, b, again = (grain_of(canvas.prime(grey, CANVAS, rng=random.Random(seed))) for seed in (1, 2, 1))
     assert torch.equal(a, again) and abs(float((a * b).mean())) < 0.1
-    assert torch.equal(a[1:], grain_of(canvas.prime(grey[1:], rng=random.Random(1))))
+    assert torch.equal(a[1:], grain_of(canvas.prime(grey[1:], CANVAS, rng=random.Random(1))))
 
 
 @pytest.mark.parametrize("method", ["adain", "wct"])
@@ -50,11 +53,14 @@ def test_networks_that_learnt_on_a_canvas_say_so(tmp_path, photo, painting, monk
     checkpoints.save(tmp_path / "a.safetensors", network)
     assert checkpoints.load(tmp_path / "a.safetensors").canvas and not Johnson(width=4, blocks=1).canvas
     seen = []
-    monkeypatch.setattr(canvas, "prime", lambda image, *strength: seen.append(strength) or image)
+    monkeypatch.setattr(canvas, "prime", lambda image, network, *strength: seen.append((network.canvas, *strength)) or image)
     fixed.stylize(photo, tmp_path / "a.safetensors", size=64)
     arbitrary.stylize(images.resize(photo, 64), [painting], method="wct", alpha=0.3)
     arbitrary.stylize(images.resize(photo, 64), [painting], method="cascade")
-    assert seen == [(), (0.3,)]  # neither the last level of WCT nor the cascade
+    wct = [(False, 0.3), (True, 0.3), (False, 0.3)]
+    assert seen == [(True,), *wct, *[(False, 1.0)] * len(arbitrary.CASCADE_LEVELS)]
+    monkeypatch.undo()
+    assert canvas.prime(photo, Johnson(width=2, blocks=1)) is photo
 
 
 def test_bilinear_upsampling_keeps_even_areas_even():

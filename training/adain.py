@@ -6,10 +6,11 @@ It starts from a decoder of the cascade, which only paints what it is given, and
 
 Loss: content + lambda style + Gram + artefacts + identity. Deviations from the paper: Gram matrices are matched beside means
 and deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
-instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1,
-and each layer's style loss is relative to the style's own energy; fine hatching costs; the decoder learns in whitened
-coordinates. Under `--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder without shallow layers,
-paintings as they are. (It still sees the encoder of --encoder, and reflection padding.)
+instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1, and
+each layer's style loss is relative to the style's own energy; fine hatching costs; photographs are painted on a canvas
+(style_transfer/canvas.py), with bilinear upsampling; the decoder learns in whitened coordinates. Under `--recipe paper` all of
+this is off: equations 12 and 13 alone, a random decoder without shallow layers, paintings as they are. (It still sees the
+encoder of --encoder, and reflection padding.)
 """
 
 from functools import partial
@@ -99,7 +100,8 @@ def main():
             features = encoder(photos.fixed(32, a.crop, 3), decoder.layers)
         decoder = Preconditioned(decoder, {n: whitening(f) for n, f in features.items()})
     decoder = decoder.to(run.device, memory_format=torch.channels_last)
-    layers = decoder.layers if paper else decoder.decoder.layers
+    plain = decoder if paper else decoder.decoder
+    layers = plain.layers
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
     def stylize(content, style):
@@ -154,7 +156,7 @@ def main():
         style[0] = content[0]  # a picture in its own style is itself: alpha 0 stays a reconstruction
         with torch.no_grad():
             of_content, of_style = encoder(content, CONTENT_LAYERS), encoder(style, wanted)
-            on_canvas = encoder(canvas.prime(content, rng=rng), layers)
+            on_canvas = encoder(canvas.prime(content, plain, rng=rng), layers)
         _, output = stylize(on_canvas, of_style)
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
@@ -170,7 +172,7 @@ def main():
 
     def validate():
         of_content, of_style = encoder(test[0], CONTENT_LAYERS), encoder(test[1], wanted)
-        output = stylize(encoder(canvas.prime(test[0]), layers), of_style)[1].clamp(0, 1)
+        output = stylize(encoder(canvas.prime(test[0], plain), layers), of_style)[1].clamp(0, 1)
         of_output = encoder(output, wanted)
         of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),

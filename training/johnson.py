@@ -3,9 +3,9 @@
     python -m training.johnson --style PICTURE --photos FOLDER --name NAME [--steps 6000]
 
 Loss: content + style + pixel + total variation + what lies outside of [0, 1], each times its weight. Deviations from the
-paper, all off under `--recipe paper`: losses as in training/losses.py; Muon; the first steps teach the network to give its
-input back and the style's weight grows slowly, because losses in features say little to a random network. The loss network
-is the compact encoder; with --vgg19 the full one looks as well, late, because it is slow.
+paper, all off under `--recipe paper`: losses as in training/losses.py; a canvas (style_transfer/canvas.py); Muon; the first
+steps teach the network to give its input back and the style's weight grows slowly, because losses in features say little to a
+random network. The loss network is the compact encoder; with --vgg19 the full one looks as well, late, because it is slow.
 """
 
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ def main():
     test = held_out.fixed(8, a.crop, 1)
 
     def losses_of(image, look, rng=None):
-        output = network(canvas.prime(image, rng=rng) if network.canvas else image).float()
+        output = network(canvas.prime(image, network, rng=rng)).float()
         content, style = compact(output, image)
         if look:
             part = max(1, len(image) // 2)

@@ -55,7 +55,7 @@ def main():
 
     @torch.no_grad()
     def wanted(image):
-        return teacher(canvas.prime(image) if teacher.canvas else image).float().clamp(0, 1)
+        return teacher(canvas.prime(image, teacher)).float().clamp(0, 1)
 
     def step(iteration, image, _):
         return {"total": distance(network(image).float(), wanted(image))}

@@ -19,7 +19,7 @@ from tests.conftest import EXAMPLES
 from tests.training.conftest import COMMON, SMALL
 from training import loop, records
 
-KILLS = int(os.environ.get("KILLS", 2))
+KILLS = int(os.environ.get("KILLS", 3))
 PHOTOS = EXAMPLES / "photos"
 SCRIPTS = {"johnson": ("--photos", PHOTOS), "multimodal": ("--photos", PHOTOS),
            "cyclegan": ("--photos", PHOTOS, "--paintings", EXAMPLES / "styles")}
@@ -91,7 +91,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(name, tmp_path)
     print(f"{name}, seed {seed}: killed {kills} times, gone on from the steps {steps}")
     process = begun(name, killed, "--resume")
     process.join()
-    assert process.exitcode == 0 and kills >= KILLS / 2
+    assert process.exitcode == 0 and kills > KILLS / 2
     for path in whole.rglob("*.safetensors"):
         one, two = (checkpoints.load(folder / path.relative_to(whole)).state_dict() for folder in (whole, killed))
         assert all(torch.equal(one[key], two[key]) for key in one), (path, seed)
