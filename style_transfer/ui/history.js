@@ -29,13 +29,12 @@ const usable = (text) => {
   try { return text.length <= LIMIT && JSON.parse(text)?.constructor === Object; } catch { return false; }
 };
 
-const thumbnail = async (blob) => {
-  const image = await createImageBitmap(blob), scale = 160 / Math.min(image.width, image.height);
+const thumbnail = (image) => {
+  const scale = 160 / Math.min(image.width, image.height);
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(image.width * Math.min(1, scale));
   canvas.height = Math.round(image.height * Math.min(1, scale));
   canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  image.close();
   return canvas.toDataURL("image/webp", 0.85);
 };
 
@@ -47,10 +46,11 @@ const forget = (item) => {
 const add = async (tab, url, status) => {
   const blob = await (await fetch(url)).blob();
   if (!blob.type.startsWith("image/")) return;  // films and the like are too large to be kept
-  const text = settings(await blob.arrayBuffer());
-  const item = { tab, status, text: usable(text) ? text : "", size: blob.size, thumb: await thumbnail(blob),
+  const text = settings(await blob.arrayBuffer()), image = await createImageBitmap(blob), { width, height } = image;
+  const item = { tab, status, text: usable(text) ? text : "", size: blob.size, thumb: thumbnail(image), width, height,
     time: new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }), number: ++number,
     name: decodeURIComponent(url.split("/").pop()), address: URL.createObjectURL(blob) };
+  image.close();
   made.unshift(item);
   const total = () => made.reduce((sum, other) => sum + other.size, 0);
   while (made.length > 1 && (made.length > MOST || total() > BYTES)) forget(made.findLast((other) => other !== shown));
@@ -72,7 +72,9 @@ const draw = () => {
       make("img", { src: item.thumb, alt: "" }), make("span", { textContent: caption(item) })))));
 };
 
-const figure = (item) => make("figure", {}, make("img", { src: item.address, alt: caption(item) }),
+// with its size, so that nothing moves below a finger when the picture has been decoded
+const figure = (item) => make("figure", {},
+  make("img", { src: item.address, alt: caption(item), width: item.width, height: item.height }),
   make("figcaption", {}, make("strong", { textContent: `${item.number}. ${item.tab}, ${item.time}` }), ` ${item.status}`));
 const compare = () => {
   const other = made.find((item) => String(item.number) === find("dialog select").value);
