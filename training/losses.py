@@ -41,6 +41,17 @@ def artefact_penalty(output, content, style):
     return ((grain(output) + GRAIN_FLOOR) / allowed).log2().clamp(min=0).mean()
 
 
+def grid_penalty(image, period=4, window=64):
+    """Mean variance of what repeats every `period` pixels in windows of so many: the lattice of strided layers; [N, C, H, W].
+
+    A picture without a lattice has its variance times (period / window)^2.
+    """
+    side = min(window, *image.shape[2:]) // period * period
+    windows = image.float().unfold(2, side, side).unfold(3, side, side)
+    repeated = windows.unflatten(-1, (-1, period)).unflatten(-3, (-1, period)).mean((-4, -2))
+    return repeated.var((-2, -1), correction=0).mean()
+
+
 def reconstruction_loss(output, image):
     """Mean squared error over each picture's variance."""
     return ((output - image).pow(2).mean((1, 2, 3)) / (image.var((1, 2, 3)) + PICTURE_FLOOR)).mean()

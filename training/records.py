@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 import torch
+import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
-from torchvision.utils import make_grid
 
 from style_transfer import images
 from style_transfer.checkpoints import replacing
@@ -27,6 +27,7 @@ FIELDS = {"state": str, "host": str, "pid": int, "since": float, "stage": str, "
 SILENT = 1800  # seconds without a record after which a run on another machine counts as dead
 VALIDATION = "validation/"  # before the names of losses on the pictures that are held out
 COLUMNS, PANEL, HEAD = 3, (4.6, 2.5), 0.3  # panels side by side, their size in inches, and the height of a line above
+MARGIN = 1  # pixels around each picture of a sheet
 TICKS = {1: (1, 1.5, 2, 3, 4, 6, 8), 3: (1, 2, 5), math.inf: (1,)}  # decades on an axis: where it has ticks in each of them
 
 
@@ -170,9 +171,10 @@ class Watch:
     def show(self, step, pictures):
         """Renew pictures.png. pictures: [N, 3, H, W], or several of that shape, each a row of the sheet."""
         rows = pictures if isinstance(pictures, (list, tuple)) else [pictures]
-        sheet = make_grid(torch.cat(list(rows)).float().clamp(0, 1).cpu(), nrow=len(rows[0]))
+        framed = [F.pad(row.float().clamp(0, 1).cpu(), (MARGIN,) * 4) for row in rows]
+        sheet = torch.cat([torch.cat([*row], 2) for row in framed], 1)[None]
         images.save(sheet, self.folder / "pictures.png")
-        self.accelerator.get_tracker("tensorboard").log_images({"pictures": sheet[None].numpy()}, step, dataformats="NCHW")
+        self.accelerator.get_tracker("tensorboard").log_images({"pictures": sheet.numpy()}, step, dataformats="NCHW")
 
     def plot(self, always=False):
         """Renew losses.png, but for a hundredth of the time at most."""

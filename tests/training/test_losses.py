@@ -8,6 +8,7 @@ from training.losses import (
     MOMENTS,
     PerceptualLoss,
     gram_loss,
+    grid_penalty,
     hierarchical,
     moment_loss,
     normalized_content_loss,
@@ -32,6 +33,17 @@ def test_psnr_by_hand():
 
 def test_range_penalty_by_hand():
     assert float(range_penalty(torch.tensor([-1.0, 0.0, 0.5, 1.0, 1.5]))) == pytest.approx((1 + 0.25) / 5)
+
+
+def test_grid_penalty_finds_what_repeats_with_the_strides():
+    torch.manual_seed(0)
+    lattice = 0.1 * torch.eye(4)[:1].repeat(4, 1).tile(1, 3, 40, 40)  # a line every four pixels
+    assert float(grid_penalty(lattice)) == pytest.approx(0.1 ** 2 * 3 / 16)
+    noise = 0.1 * torch.randn(1, 3, 160, 160)
+    assert float(grid_penalty(noise)) == pytest.approx(0.1 ** 2 * (4 / 64) ** 2, rel=0.2)
+    stripes = 0.1 * torch.eye(5)[:1].repeat(4, 1).tile(1, 3, 40, 32)  # every five
+    assert float(grid_penalty(stripes)) < 0.03 * float(grid_penalty(lattice))
+    assert float(grid_penalty(lattice[..., :6, :6])) == pytest.approx(0.1 ** 2 * 3 / 16)  # smaller than a window
 
 
 def test_reconstruction_loss_by_hand():
