@@ -116,8 +116,8 @@ const settle = () => {
   }
   if (pending.size) setTimeout(settle, 300);
 };
-addEventListener("style-transfer-result", ({ detail: { id, tab, url } }) => {
-  if (!url || noted.get(id) === url) return;
+addEventListener("style-transfer-result", ({ detail: { id, tab, url, opening } }) => {
+  if (!url || noted.get(id) === url || opening && url.endsWith(opening)) return;
   if (!pending.size) setTimeout(settle, 300);
   pending.set(id, { tab, url });
 });

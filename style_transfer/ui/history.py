@@ -34,12 +34,16 @@ def build():
 
 
 def note(button):
-    """Let the browser note what a tab's download button holds whenever it changes; to be called inside of the gr.Tab."""
+    """Let the browser note what a tab's download button holds whenever it changes; to be called inside of the gr.Tab.
+
+    What it opens with is told to the browser, which may see a change to that while it builds the page.
+    """
     button.elem_id = f"result-{button._id}"
     tab = button.parent
     while tab and not isinstance(tab, gr.Tab):
         tab = tab.parent
-    detail = json.dumps({"id": button.elem_id, "tab": tab.label if tab else ""})
+    opening = button.value["url"] if button.value else None
+    detail = json.dumps({"id": button.elem_id, "tab": tab.label if tab else "", "opening": opening})
     button.change(None, button, None, js="(file) => { dispatchEvent(new CustomEvent('style-transfer-result', "
                                          f"{{ detail: {{ ...{detail}, url: file && file.url }} }})); }}", **common.PRIVATE)
 
