@@ -32,6 +32,7 @@ class EncodedStyle(NamedTuple):
 
     method: str
     statistics: dict  # {layer: its `transforms.Statistics`}
+    grain: float  # of the canvas, `canvas.strength_of`
     decoder: str = ""  # that of `encode`
 
 
@@ -40,11 +41,11 @@ METHODS = {
     # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
     # of the photograph's hues, because it moves each channel by itself, is taken from the picture; other colours move too.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
-                    lambda levels: ["adain-decoder"], full=0.77),
+                    lambda levels: ["adain-decoder"], full=0.82),
     # The same with Li et al.'s transform and a decoder that learnt on it, between two levels of their cascade: before it one
     # that sees deep features alone and makes areas of details, after it the last for the palette.
     "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.wct),
-                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.55),
+                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.57),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
                       lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),
@@ -85,14 +86,15 @@ def encode(style, method="adain", device=None, decoder=None, mask=None):
         raise InputError("A style must be a picture or a list of pictures, and only one picture can have a mask.")
     encoder, _ = _networks(method, CASCADE_LEVELS, decoder, device)
     layers = [n for n in METHODS[method].transforms if n != PICTURE]
-    sums = {n: transforms.Sums() for n in METHODS[method].transforms}
+    sums, grain = {n: transforms.Sums() for n in METHODS[method].transforms}, 0.0
     for work in works:
         work = images.check(work, "style", SMALLEST)
         part = None if mask is None else regions.of_style(mask, work.shape[2:])
         _sum(tiles.Features(encoder, work, layers, device), {n: [(sums[n], part)] for n in layers})
         if PICTURE in sums:
             sums[PICTURE].add(work, part)
-    return EncodedStyle(method, {n: s.statistics() for n, s in sums.items()}, str(decoder or ""))
+        grain += canvas.strength_of(work, part) / len(works)
+    return EncodedStyle(method, {n: s.statistics() for n, s in sums.items()}, grain, str(decoder or ""))
 
 
 def _sum(features, sums):
@@ -201,6 +203,11 @@ class _Painter(NamedTuple):
             return [(None, self.encoded, self.weights)]
         return [(mask[None], [style], [1.0]) for mask, style in zip(self.masks, self.encoded)]
 
+    def _grain(self):
+        """Strength of the canvas: what suits the styles, a number, or where they have regions, one a pixel."""
+        shares = self.weights if self.masks is None else self.masks.split(1)
+        return sum(share * style.grain for share, style in zip(shares, self.encoded))
+
     def _map(self, key, layer, sums, styles, weights):
         """a sum_k w_k T_k(f) + (1 - a) f, as an `Affine` map of the features of a layer; a: alpha times the method's `full`."""
         statistics = sums.statistics()
@@ -219,7 +226,7 @@ class _Painter(NamedTuple):
 
     def decode(self, image, encoder, decoder):
         """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region."""
-        primed = canvas.prime(image, decoder, self.alpha)
+        primed = canvas.prime(image, decoder, self.alpha * self._grain())
         features, parts = tiles.Features(encoder, primed, decoder.layers, self.device), self._regions()
         sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
         with progress.part(0, 0.5):

@@ -38,6 +38,31 @@ def test_a_training_draws_another_canvas_for_each_step_the_same_for_any_part_of_
     assert torch.equal(a[1:], grain_of(canvas.prime(grey[1:], CANVAS, rng=random.Random(1))))
 
 
+def test_the_canvas_is_no_rougher_than_the_plainest_tenth_of_the_painting():
+    torch.manual_seed(0)
+    rough = (0.5 + 0.1 * torch.randn(1, 1, 128, 128)).expand(-1, 3, -1, -1).contiguous()
+    fine = 0.5 + (rough - 0.5) * 0.15
+    assert canvas.strength_of(rough) == 1 and canvas.strength_of(torch.zeros(1, 3, 64, 64)) == 0
+    assert canvas.strength_of(fine) == pytest.approx(0.1 * 0.15 / canvas.ROUGHNESS, rel=0.15)
+    halves, left = torch.cat([rough, fine], 3), torch.zeros(1, 1, 128, 256)
+    left[..., :128] = 1
+    assert canvas.strength_of(halves) == pytest.approx(canvas.strength_of(fine), rel=0.1)
+    assert canvas.strength_of(halves, left) == 1
+    assert canvas.strength_of(halves, 1 - left) == pytest.approx(canvas.strength_of(fine), rel=0.05)
+    assert canvas.strength_of(rough[..., :16, :300]) > 0.9
+
+
+def test_smooth_paintings_leave_plain_areas_smooth_also_where_they_have_a_region(painting):
+    plain, smooth = torch.full((1, 3, 192, 192), 0.5), torch.full((1, 3, 64, 64), 0.8)
+    smooth[..., 28:32] = 0.1
+    left = torch.zeros(1, 1, 192, 192)
+    left[..., :96] = 1
+    image = arbitrary.stylize(plain, [smooth, painting], method="wct", masks=[left, 1 - left])
+    assert image[..., :80].std((2, 3)).max() < 0.02 < 0.05 < image[..., -80:].mean(1).std()
+    style = arbitrary.encode([smooth, painting], "adain")
+    assert style.grain == pytest.approx((canvas.strength_of(smooth) + canvas.strength_of(painting)) / 2)
+
+
 @pytest.mark.parametrize("method", ["adain", "wct"])
 def test_a_plain_picture_gets_strokes_without_a_mesh(method, painting):
     plain = torch.full((1, 3, 256, 256), 0.5)
@@ -55,6 +80,7 @@ def test_networks_that_learnt_on_a_canvas_say_so(tmp_path, photo, painting, monk
     seen = []
     monkeypatch.setattr(canvas, "prime", lambda image, network, *strength: seen.append((network.canvas, *strength)) or image)
     fixed.stylize(photo, tmp_path / "a.safetensors", size=64)
+    assert canvas.strength_of(painting) == 1
     arbitrary.stylize(images.resize(photo, 64), [painting], method="wct", alpha=0.3)
     arbitrary.stylize(images.resize(photo, 64), [painting], method="cascade")
     wct = [(False, 0.3), (True, 0.3), (False, 0.3)]
