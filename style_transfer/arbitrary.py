@@ -205,7 +205,9 @@ class _Painter(NamedTuple):
 
     def _grain(self):
         """Strength of the canvas: what suits the styles, a number, or where they have regions, one a pixel."""
-        shares = self.weights if self.masks is None else self.masks.split(1)
+        shares = self.weights
+        if self.masks is not None:
+            shares = (self.masks / self.masks.sum(0).clamp_min(torch.finfo(torch.float32).tiny)).split(1)
         return sum(share * style.grain for share, style in zip(shares, self.encoded))
 
     def _map(self, key, layer, sums, styles, weights):
