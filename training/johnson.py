@@ -29,10 +29,18 @@ PAPER = {"steps": 40000, "optimizer": "adam", "schedule": "constant", "learning_
          "style_layers": ["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "style_weight": 5 * 57 ** 2}
 
 
+def shifted(pictures, stride, rng):
+    """Pictures [N, 3, H, W] less `stride` lines and columns, here or there, so that no lattice stays on the loss network's."""
+    top, left = rng.randrange(stride + 1), rng.randrange(stride + 1)
+    height, width = (side - stride for side in pictures[0].shape[2:])
+    return [x[:, :, top:top + height, left:left + width] for x in pictures]
+
+
 def main():
     p = loop.parser("johnson", __doc__, steps=6000, optimizer="muon", learning_rate=0.01, batch=2, crop=256, multiple=1)
     p.add_argument("--vgg19", help="VGG-19 (a file, or \"hub\" to fetch torchvision's), which looks at half of each batch too")
     p.add_argument("--pixel-weight", type=loop.number(), default=0.0)
+    p.add_argument("--grid-weight", type=loop.number(), default=500.0, help="of what repeats with the network's strides")
     p.add_argument("--style-size", type=loop.number(int, 32), default=512, help="long side of the painting, pixels")
     p.add_argument("--width", type=loop.number(int, 1), default=16, help="channels of the first layer; 32 in the paper")
     a = styles.parse(p, paper=PAPER)
@@ -56,7 +64,7 @@ def main():
         output = network(canvas.prime(image, network, rng=rng)).float()
         grid = grid_penalty(output, network.multiple)
         if rng and not plain:
-            output, image = styles.shifted([output, image], network.multiple, rng)
+            output, image = shifted([output, image], network.multiple, rng)
         content, style = compact(output, image)
         if look:
             part = max(1, len(image) // 2)

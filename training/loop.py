@@ -81,7 +81,7 @@ SCHEDULES = {function.__name__: function for function in (cosine, constant, stai
 OPTIMIZERS = ("adam", "muon")
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SMOKE_FOLDER = Path("runs", "smoke")
-SMOKE = {"steps": 4, "save_every": 2, "batch": 2, "crop": 80}  # of every script with --smoke
+SMOKE = {"steps": 4, "save_every": 2, "batch": 2, "crop": 64}  # of every script with --smoke
 
 
 def number(kind=float, low=0.0, multiple=None):

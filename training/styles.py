@@ -37,7 +37,6 @@ def parse(parser, subnets=None, **recipes):
     add("--content-weight", **each(1.0))
     add("--style-weight", **each(5.0))
     add("--variation-weight", **each(3.0))
-    add("--grid-weight", type=loop.number(), default=500.0, help="of what repeats with the network's strides")
     add("--start", type=Path, help="a trained network to start from, of any style")
     add("-o", "--output", type=Path, default=checkpoints.FOLDER, help="folder")
     options = loop.parse(parser, recipes, SMOKE)
@@ -90,13 +89,6 @@ def give_back(outputs, images):
     """Losses of such a step: pictures against those that they should be."""
     errors = [reconstruction_loss(x.float(), y) for x, y in zip(outputs, images)]
     return {"total": RECONSTRUCTION * sum(errors), "reconstruction": sum(errors) / len(errors)}
-
-
-def shifted(pictures, stride, rng):
-    """Pictures [N, 3, H, W] less `stride` lines and columns, here or there, so that no lattice stays on the loss network's."""
-    top, left = rng.randrange(stride + 1), rng.randrange(stride + 1)
-    height, width = (side - stride for side in pictures[0].shape[2:])
-    return [x[:, :, top:top + height, left:left + width] for x in pictures]
 
 
 def ramp(options, progress, length):

@@ -142,7 +142,7 @@ WRONG = {  # script, options, words of the sentence
     "none.pt is missing": ("decoders", ["--start", "none.pt"]),
     "--batch 1 is not possible": ("adain", ["--batch", "1"]),
     "--batch 1 is not possible with 1": ("decoders", ["--batch", "1"]),
-    "is no multiple of 16 >= 80": ("multimodal", ["--crop", "32"]),
+    "is no multiple of 16 >= 64": ("multimodal", ["--crop", "32"]),
     "is no multiple of 16 >= 32": ("decoders", ["--crop", "100"]),
     "argument --style-weight": ("johnson", ["--style-weight", "nan"]),
     "argument --width": ("johnson", ["--width", "0"]),

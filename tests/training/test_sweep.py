@@ -144,7 +144,7 @@ def test_a_killed_sweep_goes_on_and_one_that_is_stopped_saves(folder, tmp_path):
 
 
 def test_options_of_several_numbers_and_decoders_of_any_style(folder, tmp_path, monkeypatch, capfd):
-    options = ("--photos", folder, *SMALL["multimodal"], "--crop", 80, *COMMON, "--steps", 1)
+    options = ("--photos", folder, *SMALL["multimodal"], "--crop", 64, *COMMON, "--steps", 1)
     code, said, error = call(monkeypatch, capfd, typed("multimodal", ["style-weight=1 2 3"], tmp_path / "1", options))
     assert code == 0 and "style 1024:" in said, error
     path, photo = tmp_path / "1/style-weight=1_2_3/result/waves.safetensors", images.load(PHOTO, SIZE)
