@@ -1,10 +1,11 @@
 """The contact sheets of README and model card: what Gatys, AdaIN and WCT make of photographs and styles, all fixed styles,
-AdaIN on drawings without and with the painting's palette, and regions, strokes and colours.
+AdaIN on drawings without and with the painting's palette, regions, strokes and colours, and blends of two fixed styles.
 
     python -m benchmarks.sheet checkpoints/results.jpg
     python -m benchmarks.sheet checkpoints/styles.jpg --what fixed
     python -m benchmarks.sheet checkpoints/palette.jpg --what palette
     python -m benchmarks.sheet examples/options.jpg --what options
+    python -m benchmarks.sheet examples/blends.jpg --what blends
     python -m benchmarks.sheet sheet.jpg --style emaki --photos DIR
 
 The last one shows photographs of your own above what one fixed style makes of them.
@@ -23,6 +24,8 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAIRS = [("pagoda", "swirls"), ("astronaut", "crayon"), ("mountains", "waves"), ("raccoon", "mosaic"), ("autumn", "facets")]
 DRAWINGS = [("coffee", "hatching"), ("astronaut", "hatching"), ("autumn", "hatching"), ("dogs", "crayon"), ("cat", "crayon"),
             ("dandelions", "waves")]  # all but the engraving without their colours
+BLENDS = [("cat", "starry-night", "stained-glass"), ("astronaut", "great-wave", "mosaic"),
+          ("pagoda", "wheat-field", "divisionism")]
 PHOTOS = ["pagoda", "cat", "mountains", "astronaut"]
 IDENTITY = st.transforms.Affine(torch.eye(3, dtype=torch.double)[None], torch.zeros(1, 3, dtype=torch.double))
 WIDTH, HEIGHT, TITLE, GAP = 320, 240, 30, 16  # pixels
@@ -118,6 +121,15 @@ def options():
     return result
 
 
+def blends():
+    """A row for each pair of fixed styles: the one, three blends, and the other."""
+    rows = []
+    for photo, *names in BLENDS:
+        photo = st.load(EXAMPLES / f"photos/{photo}.jpg", 768)
+        rows.append([st.fixed.stylize(photo, names, weights=[1 - share, share]) for share in (0, 0.25, 0.5, 0.75, 1)])
+    return sheet(["one style", "3 : 1", "1 : 1", "1 : 3", "the other"], rows)
+
+
 def style(name, folder):
     """All photographs of a folder, four a row, each above what the style makes of it."""
     photos = [st.load(path, 768) for path in pairs.pictures(folder)]
@@ -133,7 +145,8 @@ def style(name, folder):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("output", type=Path)
-    kinds = {"arbitrary": arbitrary, "fixed": fixed, "palette": palette, "options": options}
+    kinds = {"arbitrary": arbitrary, "fixed": fixed, "palette": palette, "options": options,
+             "blends": blends}
     p.add_argument("--what", choices=kinds, default="arbitrary")
     p.add_argument("--style", help="a fixed style's name, or its file")
     p.add_argument("--photos", type=Path, default=EXAMPLES / "photos", help="folder, for --style")

@@ -324,15 +324,17 @@ def cascade_command(content: Content, styles: Styles, output: Output, weights: W
 @_command("fixed")
 def fixed_command(content: Content, output: Output,
                   style: Annotated[list[str], typer.Option(help="A name that `weights list` gives, or a weight file; "
-                                                                "several of them with --masks.")],
-                  strength: Strength = 1.0, size: Size = None, **options):
-    """One style that a network was trained for (Johnson et al. 2016): in a fraction of a second."""
-    found, look = [sources.find(name) for name in style], _look(options, len(style))
-    fixed.check_styles(found, look["masks"])
-    todo = _todo(content, output, (), options, _record("fixed", style, options, strength=strength, size=size))
+                                                                "several of them are blended, or go where --masks say.")],
+                  weights: Weights = None, strength: Strength = 1.0, size: Size = None, **options):
+    """One style that a network was trained for (Johnson et al. 2016), or several blended: in a fraction of a second."""
+    found, numbers, look = [sources.find(name) for name in style], _numbers(weights), _look(options, len(style))
+    fixed.check_styles(found, numbers, look["masks"])
+    record = _record("fixed", style, options, weights=numbers, strength=strength, size=size)
+    todo = _todo(content, output, (), options, record)
 
     def prepare(device):
-        return lambda picture, advance: fixed.stylize(picture, found, strength, size=size, device=device, **look)
+        return lambda picture, advance: fixed.stylize(picture, found, strength, weights=numbers, size=size, device=device,
+                                                      **look)
 
     _each(todo, prepare, options, size)
 
@@ -377,7 +379,7 @@ def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FI
                                                                            "pictures is one style.")] = None,
                   style: Annotated[list[str] | None, typer.Option(
                       help="Instead of pictures: a fixed style, a name that `weights list` gives, or a weight file; several of "
-                           "them with --masks.")] = None,
+                           "them are blended, or go where --masks say.")] = None,
                   method: _declared(video.OPTIONS["method"]) = "adain", weights: Weights = None, strength: Strength = 1.0,
                   size: Size = None, style_size: StyleSize = 512,
                   flow: Annotated[bool, typer.Option(help="Steady the film along its motion; without, it is painted faster.")
@@ -388,14 +390,14 @@ def video_command(film: Annotated[Path, typer.Argument(parser=_path, metavar="FI
     if bool(styles) == bool(style):
         raise InputError("Name either style pictures or, with --style, a fixed style.")
     video.check_output(output, [film, *(styles or []), *(options["masks"] or [])])
-    look = _look(options, len(styles or style))
+    look, numbers = _look(options, len(styles or style)), _numbers(weights)
     if style:
-        method, chosen, numbers = "fixed", [sources.find(name) for name in style], {}
-        fixed.check_styles(chosen, look["masks"])
+        method, chosen = "fixed", [sources.find(name) for name in style]
+        fixed.check_styles(chosen, numbers, look["masks"])
     else:
-        chosen, numbers = [_style(path, style_size) for path in styles], {"weights": _numbers(weights)}
-        normalize_weights(numbers["weights"], len(styles))
-    paint = video.painter(method, chosen, strength, device=options["device"], **numbers, **look)
+        chosen = [_style(path, style_size) for path in styles]
+        normalize_weights(numbers, len(styles))
+    paint = video.painter(method, chosen, strength, weights=numbers, device=options["device"], **look)
     steps = video.stylize(film, output, paint, size=size, flow=flow, smooth=smooth, quality=quality)
     with _progress("frames") as progress, contextlib.closing(steps):
         task = progress.add_task(film.name, total=None)

@@ -76,7 +76,7 @@ def painter(method, styles, strength=1.0, *, weights=None, device=None, **others
     """
     if method == "fixed":
         def paint(picture, smooth):
-            return fixed.stylize(picture, styles, strength, device=device, **others)
+            return fixed.stylize(picture, styles, strength, weights=weights, device=device, **others)
 
         paint.apart = devices.pick(device).type == "cpu"  # several frames at once
         return paint

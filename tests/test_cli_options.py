@@ -53,7 +53,8 @@ def test_lists_of_files_end_at_the_next_option(typed):
 
 
 @pytest.mark.parametrize("line, words", [
-    ("fixed photo.png --style udnie --style emaki", "masks that say which goes where"),
+    ("fixed photo.png --style udnie --style emaki", "do not come from one another"),
+    ("fixed photo.png --style udnie --style the-scream --weights 1", "as many as the styles: 2"),
     ("fixed photo.png --style udnie --masks left.png middle.png", "a mask for each style, 1"),
     ("fixed photo.png --style udnie --style emaki --masks left.png", "no green in the picture"),
     ("fixed photo.png --style udnie --masks none.png", "no file 'none.png'"),

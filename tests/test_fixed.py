@@ -116,6 +116,72 @@ def test_an_encoder_is_no_style(styles, photo):
         fixed.stylize(photo, "encoder")
 
 
+@pytest.fixture
+def family(styles):
+    """Networks that come from one another: a parent on a canvas, a child, and a child that learnt without a canvas."""
+    torch.manual_seed(0)
+    parent = Johnson(width=4, blocks=1, canvas=True)
+    children = [Johnson(width=4, blocks=1, canvas=canvas) for canvas in (True, False)]
+    for number, child in enumerate(children):
+        child.load_state_dict({n: x + 0.1 * (number + 1) * x.std(correction=0) * torch.randn_like(x)
+                               for n, x in parent.state_dict().items()})
+    for name, network in zip(("parent", "child", "bare"), (parent, *children)):
+        checkpoints.save(styles / f"{name}.safetensors", network, torch.float32, name=name, family="johnson")
+    return styles
+
+
+def test_a_blend_is_a_network_between_them(family, photo):
+    states = [checkpoints.load(family / f"{name}.safetensors").state_dict() for name in ("parent", "child", "bare")]
+    networks = [checkpoints.load(family / f"{name}.safetensors") for name in ("bare", "child", "parent")]
+    between = fixed.blend(networks, [0.5, 0.3, 0.2])
+    assert between.canvas and all(torch.allclose(x, 0.2 * states[0][n] + 0.3 * states[1][n] + 0.5 * states[2][n], atol=1e-6)
+                                  for n, x in between.state_dict().items())
+    ends = [fixed.stylize(photo, name) for name in ("parent", "child")]
+    assert torch.equal(fixed.stylize(photo, ["parent", "child"], weights=[0, 2]), ends[1])
+    middle = fixed.stylize(photo, ["parent", "child"])
+    assert torch.allclose(middle, fixed.stylize(photo, ["child", "parent"], weights=[3, 3]), atol=2 / 255)
+    apart = [(middle - end).abs().mean() for end in ends]
+    assert min(apart) > 1e-3 and max(apart) < (ends[0] - ends[1]).abs().mean()
+
+
+def test_a_blend_has_its_networks_share_of_the_canvas(family, photo, monkeypatch):
+    grains, prime = [], fixed.canvas.prime
+    monkeypatch.setattr(fixed.canvas, "prime", lambda x, network, grain: grains.append(grain) or prime(x, network, grain))
+    fixed.stylize(photo, ["parent", "bare", "child"], weights=[1, 2, 1])
+    assert grains == [0.5]
+
+
+def test_a_blend_goes_where_one_mask_says(family, photo):
+    mask = torch.zeros(1, 1, *photo.shape[2:])
+    mask[..., :photo.shape[3] // 2] = 1
+    part = fixed.stylize(photo, ["parent", "child"], masks=[mask], weights=[0.5, 0.5])
+    half = photo.shape[3] // 2 - 2
+    assert torch.equal(part[..., -half:], photo[..., -half:])
+    assert torch.allclose(part[..., :half], fixed.stylize(photo, ["parent", "child"])[..., :half], atol=1 / 255)
+    with pytest.raises(InputError, match="one mask: a list of 1"):
+        fixed.stylize(photo, ["parent", "child"], masks=[mask, mask], weights=[0.5, 0.5])
+
+
+def test_strangers_are_not_blended(family, photo):
+    checkpoints.save(family / "papyrus.safetensors", Multimodal((2, 2, 2)), name="papyrus")
+    checkpoints.save(family / "wide.safetensors", Johnson(width=6, blocks=1), name="wide")
+    for other in ("apple", "papyrus", "wide"):
+        with pytest.raises(InputError, match="do not come from one another"):
+            fixed.stylize(photo, ["parent", other])
+    for weights, words in (([1], "as many as the styles"), ([0, 0], "above 0"), ([-1, 2], "0 or more")):
+        with pytest.raises(InputError, match=words):
+            fixed.stylize(photo, ["parent", "child"], weights=weights)
+    with pytest.raises(InputError, match="At least one style"):
+        fixed.stylize(photo, [])
+
+
+def test_the_shipped_styles_of_a_family_can_be_blended(photo):
+    for family in ("johnson", "multimodal"):
+        names = [style.name for style in fixed.styles() if style.family == family]
+        image = fixed.stylize(photo, names, size=64)
+        assert 0.02 < image.std() and (image - st.images.resize(photo, 64)).abs().mean() > 0.02
+
+
 @pytest.mark.parametrize("size", [(64, 48), (33, 50), (17, 100)])
 def test_multimodal_transfer_gives_three_pictures(styles, size):
     checkpoints.save(styles / "papyrus.safetensors", Multimodal((2, 2, 2)), name="papyrus")

@@ -9,11 +9,14 @@ import gradio as gr
 
 from .. import checkpoints, hub, images, networks, settings, weights
 from ..fixed import OPTIONS, mix, outputs, stylize
+from ..options import Option
 from . import batch, common, models, opening, result, styles, turns
 
 TITLE = "Fixed styles"
 ABOUT = "Paintings that have a network of their own: the fastest, and each stroke in its place."
 SIZE, MAX_SIZE = 768, 4096
+NONE = ("None", "")  # of the other style's choices
+SHARE = Option(0.5, "Part of the other style.", 0.0, 1.0)
 
 
 def _sorted(sources):
@@ -27,6 +30,12 @@ def available():
 
 def _title(path):
     return checkpoints.describe(path).get("title") or path.stem
+
+
+def _titles(paths, weights):
+    """What one style is called, or several with their shares."""
+    titles = [_title(path) for path in paths]
+    return " + ".join(f"{title} {weight:.0%}" for title, weight in zip(titles, weights)) if weights else titles[0]
 
 
 def _stages(pictures, folder):
@@ -43,30 +52,32 @@ def _stages(pictures, folder):
 
 
 def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color="off", stroke=1.0, color_strength=1.0,
-        texture_strength=1.0, mask=None, soft_edges=0.01, visit=None):
-    """Paint a picture in a style that a network was trained for. Returns the picture as a PNG file first."""
+        texture_strength=1.0, mask=None, soft_edges=0.01, other=None, share=0.5, visit=None):
+    """Paint a picture in a style that a network was trained for, or in a blend with another. Returns the PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
-        photograph, network = common.photograph(content, size, own_size), models.named(style, visit)
+        share = SHARE.check("share", share) if other else 0.0
+        names, weights = ([style, other], [1 - share, share]) if share else ([style], None)
+        photograph, several = common.photograph(content, size, own_size), [models.named(name, visit) for name in names]
         image, pictures = yield from turns.compute(
-            partial(result.working, more=1), paint, photograph.picture, network, strength, preserve_color,
+            partial(result.working, more=1), paint, photograph.picture, several, weights, strength, preserve_color,
             styles.masks(mask, 1, soft_edges), stroke, color_strength, texture_strength)
-        status = result.status(_title(network), image, time.perf_counter() - start)
-        record = settings.make("fixed", [style], None, mask, strength=strength, size=None if own_size else size,
+        status = result.status(_titles(several, weights), image, time.perf_counter() - start)
+        record = settings.make("fixed", names, weights, mask, strength=strength, size=None if own_size else size,
                                preserve_color=preserve_color, stroke=stroke, color_strength=color_strength,
                                texture_strength=texture_strength)
-        several = len(pictures) > 1
-        yield *result.show(folder, network.stem, photograph, image, status, record), gr.Gallery(
-            _stages(pictures, folder) if several else [], visible=several)
+        staged = len(pictures) > 1
+        yield *result.show(folder, "-".join(path.stem for path in several), photograph, image, status, record), gr.Gallery(
+            _stages(pictures, folder) if staged else [], visible=staged)
 
 
-def paint(content, network, strength, preserve_color, masks, stroke, color_strength, texture_strength):
+def paint(content, several, weights, strength, preserve_color, masks, stroke, color_strength, texture_strength):
     """(`fixed.stylize`'s picture, all outputs of the network): those it was made of where nothing asks for others."""
     if masks is None and stroke == 1:
-        pictures = outputs(content, network)
+        pictures = outputs(content, several, weights)
         return mix(content, pictures[-1], strength, preserve_color, color_strength, texture_strength), pictures
-    return stylize(content, network, strength, preserve_color, masks, stroke=stroke, color_strength=color_strength,
-                   texture_strength=texture_strength), []
+    return stylize(content, several, strength, preserve_color, masks, weights=weights, stroke=stroke,
+                   color_strength=color_strength, texture_strength=texture_strength), []
 
 
 def choose(event: gr.SelectData, labels):
@@ -95,12 +106,26 @@ def _gallery(sources):
             list(tiles))
 
 
+def _families(sources):
+    """{label: (title, family)}"""
+    return {source.label: (source.entry.title, source.entry.family) for source in sources}
+
+
 def _catalog(visit):
     """The gallery and the list of names, of what is here, in the repositories and, in the list, the visitor's own."""
     sources, problems = weights.catalog(*networks.FIXED)
     common.warn(problems)
     tiles, choices, labels = _gallery(_sorted(sources))
-    return gr.Gallery(tiles), gr.Dropdown(models.own_choices(visit) + choices), labels
+    own = models.own_choices(visit)
+    families = {label: (title, checkpoints.entry(models.named(label, visit)).family) for title, label in own}
+    return gr.Gallery(tiles), gr.Dropdown(own + choices), labels, families | _families(_sorted(sources))
+
+
+def others(style, other, families):
+    """The list of styles with which one can be blended, those of its family."""
+    family = families.get(style, (None, None))[1]
+    choices = [(title, label) for label, (title, kind) in families.items() if kind == family and label != style]
+    return gr.Dropdown([NONE, *choices], value=other if other in dict(choices).values() else NONE[1])
 
 
 def build(page):
@@ -110,7 +135,7 @@ def build(page):
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
-            shown = gr.State(labels)
+            shown, families = gr.State(labels), gr.State({})
             with gr.Row():
                 style = gr.Dropdown(choices, value=first, label="Style", allow_custom_value=True, min_width=140)
                 strength = common.slider(OPTIONS["strength"], "Strength", info=None)
@@ -120,17 +145,22 @@ def build(page):
             stages = gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
                                 visible=False, buttons=["fullscreen", "download"])
         with gr.Column(elem_classes="more"):
+            with gr.Accordion("Blend with another style", open=False), gr.Row():
+                other = gr.Dropdown([NONE], value=NONE[1], label="Other style", allow_custom_value=True, min_width=140)
+                share = common.slider(SHARE, "Its share", info=None)
             mask, soft_edges = styles.where(several=False)
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
-            inputs = [page.content, style, strength, *look, mask, soft_edges, page.visit]
+            inputs = [page.content, style, strength, *look, mask, soft_edges, other, share, page.visit]
             batch.build(run, inputs)
 
     # asked when somebody opens the page or has added something: the app starts without the network
-    gr.on(None, _catalog, page.visit, [gallery, style, shown], **common.QUIET)
+    blending = [others, [style, other, families], other]
+    gr.on(None, _catalog, page.visit, [gallery, style, shown, families], **common.QUIET).then(*blending, **common.QUIET)
+    style.change(*blending, **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, results, stop, [stages], api_name="fixed", **turns.FAST)]
     # a click on a style is enough once there is a photograph; of several quick ones the last one counts
     chosen = gallery.select(choose, shown, style, trigger_mode="multiple", **common.QUIET)
     jobs.append(result.bind(chosen.then, run_if_ready, inputs, results, stop, [stages], trigger_mode="always_last",
                             **turns.FAST))
     result.stops(stop, results, jobs)
-    return dict(zip(common.LOOK, look), style=style, strength=strength)
+    return dict(zip(common.LOOK, look), style=style, strength=strength, other=other, share=share)

@@ -34,7 +34,12 @@ def of_record(record, tabs):
     found = {controls[key]: _fitting(controls[key], value) for key, value in options.items()
              if key in controls and value is not None}
     if name == "fixed":
-        return name, found | {controls["style"]: record["styles"][0]}
+        (style, *others), weights = record["styles"], record["weights"]
+        if len(others) > 1 or others and not weights:
+            common.warn([f"Only two styles can be blended here: {', '.join(others[1:] or others)} was left out."])
+        other = others[0] if others and weights else ""
+        share = weights[1] / sum(weights[:2]) if other and sum(weights[:2]) else 0.5
+        return name, found | {controls["style"]: style, controls["other"]: other, controls["share"]: share}
     known = {path.name: str(path) for path in (common.EXAMPLES / "styles").glob("*.jpg")}
     pictures = [known.get(style) for style in record["styles"][:len(controls["styles"])]]
     if missing := [style for style in record["styles"] if style not in known]:

@@ -10,7 +10,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import style_transfer as st
-from style_transfer import checkpoints
+from style_transfer import checkpoints, settings
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.multimodal import Multimodal
 from tests.app.app_server import running
@@ -23,6 +23,9 @@ def server(weights, tmp_path_factory):
     temp = tmp_path_factory.mktemp("fixed")
     shutil.copytree(weights, temp / "checkpoints")
     networks = {"zebra": Johnson(width=4, blocks=1), "apple": Johnson(width=4, blocks=1), "papyrus": Multimodal((2, 2, 2))}
+    torch.manual_seed(0)
+    networks["child"] = child = Johnson(width=4, blocks=1)
+    child.load_state_dict({n: x * (1 + 0.2 * torch.randn_like(x)) for n, x in networks["zebra"].state_dict().items()})
     for name, network in networks.items():
         checkpoints.save(temp / f"checkpoints/{name}.safetensors", network, name=name)
         Image.new("RGB", (32, 32), "red").save(temp / f"checkpoints/{name}.jpg")
@@ -67,6 +70,21 @@ def test_strength_zero_is_the_photograph(client):
     path, (before, _), *_ = client.predict(handle_file(CONTENT), "zebra", strength=0, size=160, api_name="/fixed")
     assert torch.equal(st.load(path), (255 * st.load(CONTENT, 160)).round() / 255)
     assert (st.load(before) - st.load(path)).abs().mean() < 0.01  # which is shown as JPEG
+
+
+def test_two_styles_are_blended(client):
+    def paint(**options):
+        path, _, status, _ = client.predict(handle_file(CONTENT), "zebra", size=160, api_name="/fixed", **options)
+        return path, status
+    (path, status), (alone, _), (nothing, _) = paint(other="child", share=0.25), paint(), paint(other="child", share=0)
+    assert "zebra 75% + child 25%" in status
+    record = settings.read(path)
+    assert (record["styles"], record["weights"]) == (["zebra", "child"], [0.75, 0.25])
+    assert torch.equal(st.load(alone), st.load(nothing)) and not torch.equal(st.load(alone), st.load(path))
+    for wrong, words in (({"other": "apple"}, "do not come from one another"), ({"other": "nobody"}, "by the name of 'nobody'"),
+                         ({"other": "child", "share": 2}, "share")):
+        with pytest.raises(AppError, match=words):
+            paint(**wrong)
 
 
 def test_wrong_input(client, server):

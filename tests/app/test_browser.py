@@ -167,6 +167,16 @@ def test_a_broken_upload_gets_a_sentence(open_page, tmp_path):
     paint_cat(page)  # and the app goes on
 
 
+def test_two_fixed_styles_are_blended(open_page):
+    page = open_page(tab="Fixed styles")
+    paint_cat(page)
+    fold(page, "Blend with another style")
+    page.get_by_label("Other style").click()
+    page.get_by_role("option", name="Mosaic", exact=True).click()
+    press(page, "Paint")
+    wait_for_status(page, "Mosaic 50%")
+
+
 def test_styles_are_blended_on_the_pad(open_page):
     page = open_page()
     fold(page, "Blend several paintings")
