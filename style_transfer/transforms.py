@@ -129,6 +129,17 @@ def gains(content, style):
     return torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
 
 
+def transport(content, style):
+    """Optimal transport C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) (f - m_c) + m_s as an `Affine` map of f.
+
+    content, style: `Statistics`, those of style also of one map for all contents. Of all maps that white and colour, as `wct`
+    does, the one that moves features least, so that they still mean what they did: Lu et al. 2019, section 3.3.
+    """
+    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
+    matrix = content.inverse_root @ between @ content.inverse_root
+    return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
+
+
 def palette(content, style):
     """The symmetric map that brings a picture's colours half of the way to the style's, and takes away those which it lacks.
 

@@ -52,6 +52,23 @@ def test_style_grows_with_alpha(method, photo, painting):
     assert distances[0] > distances[1] > distances[2]
 
 
+def test_sharpening_takes_twice_the_difference_from_the_blurred_picture(photo, monkeypatch):
+    """Unsharp masking with an amount of 1 is 2 x - G x; plain areas stay, and tiles do not show."""
+    def sharpened(image, alpha=1.0):
+        method = arbitrary.METHODS["wct"]._replace(sharpness=1.0)
+        return arbitrary._Painter(method, [], [], alpha, None, None, torch.device("cpu")).sharpen(image.clone())
+
+    whole = sharpened(photo)
+    weights = torch.exp(-torch.arange(-2.0, 3.0) ** 2 / 1.28)
+    blurred = sum(a * b * photo[..., 20 + y:30 + y, 20 + x:30 + x] for y, a in enumerate(weights / weights.sum(), -2)
+                  for x, b in enumerate(weights / weights.sum(), -2))
+    assert torch.allclose(whole[..., 20:30, 20:30], 2 * photo[..., 20:30, 20:30] - blurred, atol=1e-5)
+    assert torch.equal(sharpened(photo, 0.0), photo)
+    assert torch.allclose(sharpened(torch.full((1, 3, 20, 30), 0.4)), torch.tensor(0.4))
+    monkeypatch.setattr(arbitrary.tiles, "TILE", 32 * 32)
+    assert torch.allclose(sharpened(photo), whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_1_0_equal_the_single_style(method, photo, painting, painting_2):
     both = arbitrary.stylize(photo, [painting, painting_2], weights=[1, 0], method=method)

@@ -30,6 +30,10 @@ def wct(content, style):
     return transforms.apply(transforms.wct(transforms.statistics(content), transforms.statistics(style)), content)
 
 
+def transport(content, style):
+    return transforms.apply(transforms.transport(transforms.statistics(content), transforms.statistics(style)), content)
+
+
 def test_adain_has_the_styles_mean_and_deviation():
     content, style = features(6, 20, 30), features(6, 9, 8, seed=1)
     out = adain(content, style)
@@ -51,12 +55,28 @@ def test_adain_of_a_picture_with_itself_is_itself():
     assert torch.allclose(adain(f, f), f, atol=1e-4)
 
 
-def test_wct_has_the_styles_mean_and_covariance():
+@pytest.mark.parametrize("transform", [wct, transport])
+def test_wct_has_the_styles_mean_and_covariance(transform):
     content, style = features(6, 20, 30), features(6, 12, 11, seed=1)
-    out = wct(content, style)
+    out = transform(content, style)
     assert out.shape == content.shape
     assert torch.allclose(out.mean((2, 3)), style.mean((2, 3)), atol=1e-3)
     assert torch.allclose(covariance(out), covariance(style), rtol=1e-3, atol=1e-2)
+
+
+def test_transport_moves_features_less_than_wct():
+    mixed = torch.randn(6, 6, generator=torch.Generator().manual_seed(2))
+    content, style = features(6, 20, 30), torch.einsum("ij,njhw->nihw", mixed, features(6, 12, 11, seed=1))
+    matrix, _ = transforms.transport(transforms.statistics(content), transforms.statistics(style))
+    assert torch.allclose(matrix, matrix.mT) and torch.linalg.eigvalsh(matrix).min() > 0  # which makes it the optimal one
+    moved = [(transform(content, style) - content).square().mean() for transform in (transport, wct)]
+    turned = torch.linalg.qr(mixed)[0].double() @ transforms.statistics(content).inverse_root  # another that whitens
+    assert moved[0] < 0.999 * moved[1]
+    other = transforms.statistics(style).root @ turned
+    offset = transforms.statistics(style).mean - (other @ transforms.statistics(content).mean[..., None])[..., 0]
+    out = transforms.apply(transforms.Affine(other, offset), content)
+    assert torch.allclose(covariance(out), covariance(style), rtol=1e-2, atol=1e-1)
+    assert moved[0] < 0.95 * (out - content).square().mean()
 
 
 def test_whitened_features_have_the_identity_as_covariance():
@@ -74,7 +94,7 @@ def test_adain_is_the_formula_of_the_paper():
     assert torch.allclose(adain(content, style), sigma_y * (content - mu_x) / sigma_x + mu_y, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("transform", [adain, wct])
+@pytest.mark.parametrize("transform", [adain, wct, transport])
 def test_a_batch_is_its_pictures_one_by_one(transform):
     content, style = (torch.cat([features(5, 12, 14, seed), features(5, 12, 14, seed + 1)]) for seed in (0, 2))
     singly = torch.cat([transform(c, s) for c, s in zip(content.split(1), style.split(1))])
@@ -95,7 +115,7 @@ class NoDoubles(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("transform", [adain, wct])
+@pytest.mark.parametrize("transform", [adain, wct, transport])
 def test_devices_without_float64(transform):
     content, style = features(4, 9, 9).to("meta"), features(4, 5, 5).to("meta")
     with NoDoubles():
@@ -119,12 +139,13 @@ def test_an_affine_map_by_hand():
         assert torch.allclose(found, expected, atol=1e-4)
 
 
-def test_wct_of_a_picture_with_itself_is_itself():
+@pytest.mark.parametrize("transform", [wct, transport])
+def test_wct_of_a_picture_with_itself_is_itself(transform):
     f = features(5, 16, 16)
-    assert torch.allclose(wct(f, f), f, atol=1e-2)
+    assert torch.allclose(transform(f, f), f, atol=1e-2)
 
 
-@pytest.mark.parametrize("transform", [adain, wct])
+@pytest.mark.parametrize("transform", [adain, wct, transport])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("content, style", [
     (torch.full((1, 8, 6, 6), 0.5), features(8, 5, 5)),          # a flat colour as content

@@ -8,11 +8,12 @@ Loss: content + lambda style + Gram + artefacts + identity. Deviations from the 
 and deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
 instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1, and
 each layer's style loss is relative to the style's own energy; fine hatching costs; photographs are painted on a canvas
-(style_transfer/canvas.py), with bilinear upsampling; the decoder learns in whitened coordinates. Under `--recipe paper` all of
-this is off: equations 12 and 13 alone, a random decoder without shallow layers, paintings as they are. (It still sees the
-encoder of --encoder, and reflection padding.)
+(style_transfer/canvas.py), with bilinear upsampling, and as the decoders leave them that the method runs before this one; the
+decoder learns in whitened coordinates. Under `--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder
+without shallow layers, paintings as they are. (It still sees the encoder of --encoder, and reflection padding.)
 """
 
+import itertools
 from functools import partial
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def main():
             if (getattr(learnt, "level", None), getattr(learnt, "skips", None)) != (level - 1, not a.no_skips):
                 raise InputError(f"--take-over {a.take_over} is no decoder from relu{level - 1}_1 with skips.")
             take_over(decoder, learnt)
+    names = METHODS[a.method].decoders(())  # those before this one lie beside --start
+    earlier = [] if paper else [checkpoints.load(a.start.with_name(f"{name}.safetensors"), run.device)
+                                for name in itertools.takewhile(f"{a.method}-decoder".__ne__, names)]
     loss_networks = [teachers.vgg19(a.vgg19, run.device)] if a.vgg19 else []
     loss_networks += [teachers.collaborative_distillation(a.compact_teacher, run.device)] if a.compact_teacher else []
     photos, test_photos = run.pictures(a.photos, HELD_OUT, short_side=a.short_side)
@@ -109,6 +113,18 @@ def main():
             maps = {n: METHODS[a.method].transforms[n](statistics(content[n]), statistics(style[n])) for n in layers}
             features = {n: apply(map, content[n]) for n, map in maps.items()}
         return features, decoder(features).float()
+
+    @torch.no_grad()
+    def painted_on(content, style, rng=None):
+        """Features of photographs as the decoders before this one leave them, on a canvas that suits their styles."""
+        with torch.autocast(run.device.type, enabled=False):
+            for before in earlier:
+                found, of_style = encoder(content, before.layers), encoder(style, before.layers)
+                maps = {n: METHODS[a.method].transforms[n](statistics(found[n]), statistics(of_style[n])) for n in found}
+                content = before({n: found[n].lerp(apply(map, found[n]), METHODS[a.method].full) for n, map in maps.items()})
+                content = content.clamp(0, 1)
+        strength = content.new_tensor([canvas.strength_of(one) for one in style.split(1)]).view(-1, 1, 1, 1)
+        return encoder(canvas.prime(content, plain, strength, rng), layers)
 
     def losses_elsewhere(output, content, style):
         """Losses in other features: VGG-19's for the layers that it has, the compact teacher's for the rest."""
@@ -156,8 +172,7 @@ def main():
         style[0] = content[0]  # a picture in its own style is itself: alpha 0 stays a reconstruction
         with torch.no_grad():
             of_content, of_style = encoder(content, CONTENT_LAYERS), encoder(style, wanted)
-            on_canvas = encoder(canvas.prime(content, plain, rng=rng), layers)
-        _, output = stylize(on_canvas, of_style)
+        _, output = stylize(painted_on(content, style, rng), of_style)
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
@@ -172,7 +187,7 @@ def main():
 
     def validate():
         of_content, of_style = encoder(test[0], CONTENT_LAYERS), encoder(test[1], wanted)
-        output = stylize(encoder(canvas.prime(test[0], plain), layers), of_style)[1].clamp(0, 1)
+        output = stylize(painted_on(*test), of_style)[1].clamp(0, 1)
         of_output = encoder(output, wanted)
         of_style = style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss(of_output, {n: of_content[n] for n in CONTENT_LAYERS}),
