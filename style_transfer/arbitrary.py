@@ -27,6 +27,7 @@ class Method(NamedTuple):
     transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
     decoders: Callable  # levels -> names of the decoders, each painting on what the one before it made
     full: float  # alpha of the features' transforms at a strength of 1
+    grain: float = 1.0  # part of the canvas, of that which suits the styles
     sharpness: float = 0.0  # of `_Painter.sharpen` at a strength of 1
 
 
@@ -49,7 +50,7 @@ METHODS = {
     # between two levels of Li et al.'s cascade: before it one that sees deep features alone and makes areas of details, after
     # it the last for the palette.
     "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.transport),
-                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.57, sharpness=1.0),
+                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.58, grain=0.8, sharpness=1.0),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
                       lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),
@@ -212,7 +213,7 @@ class _Painter(NamedTuple):
         shares = self.weights
         if self.masks is not None:
             shares = (self.masks / self.masks.sum(0).clamp_min(torch.finfo(torch.float32).tiny)).split(1)
-        return sum(share * style.grain for share, style in zip(shares, self.encoded))
+        return self.method.grain * sum(share * style.grain for share, style in zip(shares, self.encoded))
 
     def _map(self, key, layer, sums, styles, weights):
         """a sum_k w_k T_k(f) + (1 - a) f, as an `Affine` map of the features of a layer; a: alpha times the method's `full`."""

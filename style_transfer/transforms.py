@@ -16,6 +16,7 @@ BLOCK = 1 << 15  # positions that are worked on at a time, so that their float32
 EPSILON = 1e-5  # added to variances, as in Huang and Belongie's code
 LACKING = 0.5  # of a picture's deviation in a colour direction: a style that has less of it lacks that colour
 RELATIVE_EPSILON = 1e-5  # of the largest variance: directions below it carry rounding errors only
+FAINT = 1e-4  # of the largest in `transport`, where content's and style's variances are multiplied
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +37,18 @@ class Statistics:
     @functools.cached_property
     def root(self):
         """E D^(1/2) E^T, which gives white features this covariance; Li et al. 2017, equation 3."""
-        return self._power(0.5)
+        return self.power(0.5)
 
     @functools.cached_property
     def inverse_root(self):
         """E D^(-1/2) E^T, which whitens; Li et al. 2017, equation 2."""
-        return self._power(-0.5)
+        return self.power(-0.5)
 
-    def _power(self, exponent):
+    def power(self, exponent, least=RELATIVE_EPSILON):
         """The covariance to a power. Directions without variance map to zero: flat colours give zeros, never infinities."""
         covariance = torch.nan_to_num(self.covariance)
         values, vectors = torch.linalg.eigh((covariance + covariance.mT) / 2)
-        kept = values > (RELATIVE_EPSILON * values[:, -1:]).clamp_min(1e-10)
+        kept = values > (least * values[:, -1:]).clamp_min(1e-10)
         powers = torch.where(kept, values.clamp_min(1e-12) ** exponent, 0.0)
         return (vectors * powers[:, None]) @ vectors.mT
 
@@ -134,8 +135,9 @@ def transport(content, style):
 
     content, style: `Statistics`, those of style also of one map for all contents. Of all maps that white and colour, as `wct`
     does, the one that moves features least, so that they still mean what they did: Lu et al. 2019, section 3.3.
+    Deviation: directions that are faint in both are left empty, where the content's noise would become a mesh.
     """
-    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
+    between = Statistics(content.mean, content.root @ style.covariance @ content.root).power(0.5, FAINT)
     matrix = content.inverse_root @ between @ content.inverse_root
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 

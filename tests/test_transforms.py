@@ -142,6 +142,7 @@ def test_an_affine_map_by_hand():
 @pytest.mark.parametrize("transform", [wct, transport])
 def test_wct_of_a_picture_with_itself_is_itself(transform):
     f = features(5, 16, 16)
+    f = f / f.std((2, 3), keepdim=True)  # no direction is faint
     assert torch.allclose(transform(f, f), f, atol=1e-2)
 
 
