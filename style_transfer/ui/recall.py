@@ -34,11 +34,12 @@ def of_record(record, tabs):
     found = {controls[key]: _fitting(controls[key], value) for key, value in options.items()
              if key in controls and value is not None}
     if name == "fixed":
-        (style, *others), weights = record["styles"], record["weights"]
-        if len(others) > 1 or others and not weights:
-            common.warn([f"Only two styles can be blended here: {', '.join(others[1:] or others)} was left out."])
-        other = others[0] if others and weights else ""
-        share = weights[1] / sum(weights[:2]) if other and sum(weights[:2]) else 0.5
+        style, *others = record["styles"]
+        kept = others[:1] if record["weights"] or not record["masks"] else []  # else each had a place of its own
+        if left := others[len(kept):]:
+            common.warn([f"Only two styles can be blended here: {', '.join(left)} was left out."])
+        first, second = (record["weights"] or [1.0, 1.0])[:2] if kept else (1.0, 1.0)
+        other, share = kept[0] if kept else "", second / (first + second) if first + second else 0.5
         return name, found | {controls["style"]: style, controls["other"]: other, controls["share"]: share}
     known = {path.name: str(path) for path in (common.EXAMPLES / "styles").glob("*.jpg")}
     pictures = [known.get(style) for style in record["styles"][:len(controls["styles"])]]

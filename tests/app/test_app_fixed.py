@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import gradio as gr
 import pytest
 import torch
 from gradio_client import Client, handle_file
@@ -13,6 +14,7 @@ import style_transfer as st
 from style_transfer import checkpoints, settings
 from style_transfer.networks.johnson import Johnson
 from style_transfer.networks.multimodal import Multimodal
+from style_transfer.ui import recall
 from tests.app.app_server import running
 
 CONTENT = next((Path(__file__).resolve().parents[2] / "examples/photos").glob("*.jpg"))
@@ -85,6 +87,15 @@ def test_two_styles_are_blended(client):
                          ({"other": "child", "share": 2}, "share")):
         with pytest.raises(AppError, match=words):
             paint(**wrong)
+
+
+@pytest.mark.parametrize("weights, masks, other, share", [
+    ([0.75, 0.25], False, "child", 0.25), (None, False, "child", 0.5), (None, True, "", 0.5), ([3, 1], True, "child", 0.25)])
+def test_a_blend_comes_back_to_the_controls(weights, masks, other, share):
+    controls = {"style": gr.Dropdown(), "other": gr.Dropdown(), "share": gr.Slider()}
+    record = settings.make("fixed", ["zebra", "child"], weights, masks)
+    _, found = recall.of_record(record, {"fixed": controls})
+    assert [found[controls[name]] for name in controls] == ["zebra", other, share]
 
 
 def test_wrong_input(client, server):
