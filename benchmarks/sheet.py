@@ -145,8 +145,7 @@ def style(name, folder):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("output", type=Path)
-    kinds = {"arbitrary": arbitrary, "fixed": fixed, "palette": palette, "options": options,
-             "blends": blends}
+    kinds = {"arbitrary": arbitrary, "fixed": fixed, "palette": palette, "options": options, "blends": blends}
     p.add_argument("--what", choices=kinds, default="arbitrary")
     p.add_argument("--style", help="a fixed style's name, or its file")
     p.add_argument("--photos", type=Path, default=EXAMPLES / "photos", help="folder, for --style")

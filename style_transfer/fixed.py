@@ -63,6 +63,11 @@ def _network(style, device):
     return network, architecture
 
 
+def _listed(style):
+    """The styles of a list, or the one that is none."""
+    return list(style) if isinstance(style, (list, tuple)) else [style]
+
+
 def _check_related(several):
     """Raise InputError for networks that do not come from one another: what lies between them paints nothing."""
     def kernels(network):
@@ -90,7 +95,7 @@ def blend(several, shares):
 
 def _painter(style, weights, device):
     """(network, Architecture, strength of its canvas) of a fixed style, or of several that are blended."""
-    several = list(style) if isinstance(style, (list, tuple)) else [style]
+    several = _listed(style)
     shares = transforms.normalize_weights(weights, len(several))
     several, shares = zip(*((name, share) for name, share in zip(several, shares) if share))
     found, architectures = zip(*(_network(name, device) for name in several))
@@ -123,15 +128,14 @@ def outputs(content, style, weights=None, *, size=None, device=None):
     memory.check("fixed", height, width, device)
     pictures = [x.float().cpu() for x in _paint(network, architecture.reductions, content.to(device), grain)]
     if not all(image.sum().isfinite() for image in pictures):
-        names = style if isinstance(style, (list, tuple)) else [style]
-        raise CheckpointError(f"The network of {', '.join(weight_files.find(name).stem for name in names)} gave values that "
-                              "are not numbers: fetch or train it again.")
+        names = ", ".join(weight_files.find(name).stem for name in _listed(style))
+        raise CheckpointError(f"The network of {names} gave values that are not numbers: fetch or train it again.")
     return [image.clamp_(0, 1).contiguous() for image in pictures]
 
 
 def check_styles(style, weights=None, masks=None, device=None):
     """(styles, together or one to a mask, as lists; checked masks or None). Raises InputError for what does not fit."""
-    several = list(style) if isinstance(style, (list, tuple)) else [style]
+    several = _listed(style)
     if not several:
         raise InputError("At least one style is needed.")
     transforms.normalize_weights(weights, len(several))

@@ -120,25 +120,28 @@ def wct(content, style):
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
-def gains(content, style):
-    """The linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) as (eigenvalues, eigenvectors).
+def least_motion(content, style, least=RELATIVE_EPSILON):
+    """The linear Monge-Kantorovitch map C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2), [N, C, C].
 
-    content, style: `Statistics`. The one symmetric map that takes the content's covariance to the style's, by these gains in
-    these directions: Pitie and Kokaram 2007, section 3.
+    content, style: `Statistics`. Of all maps that take the content's covariance to the style's the one that moves least:
+    Pitie and Kokaram 2007, section 3. least: part of the largest variance between them below which directions are left empty.
     """
-    between = Statistics(content.mean, content.root @ style.covariance @ content.root).root
-    return torch.linalg.eigh(content.inverse_root @ between @ content.inverse_root)
+    between = Statistics(content.mean, content.root @ style.covariance @ content.root).power(0.5, least)
+    return content.inverse_root @ between @ content.inverse_root
+
+
+def gains(content, style):
+    """`least_motion` as (eigenvalues, eigenvectors): what deviations are multiplied by, and in which directions."""
+    return torch.linalg.eigh(least_motion(content, style))
 
 
 def transport(content, style):
-    """Optimal transport C_c^(-1/2) (C_c^(1/2) C_s C_c^(1/2))^(1/2) C_c^(-1/2) (f - m_c) + m_s as an `Affine` map of f.
+    """Whitening and colouring as `wct` by `least_motion`, so that features still mean what they did, as an `Affine` map of f.
 
-    content, style: `Statistics`, those of style also of one map for all contents. Of all maps that white and colour, as `wct`
-    does, the one that moves features least, so that they still mean what they did: Lu et al. 2019, section 3.3.
-    Deviation: directions that are faint in both are left empty, where the content's noise would become a mesh.
+    content, style: `Statistics`, those of style also of one map for all contents. Lu et al. 2019, section 3.3. Deviation:
+    directions that are faint in both are left empty, where the content's noise would become a mesh.
     """
-    between = Statistics(content.mean, content.root @ style.covariance @ content.root).power(0.5, FAINT)
-    matrix = content.inverse_root @ between @ content.inverse_root
+    matrix = least_motion(content, style, FAINT)
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 

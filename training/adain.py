@@ -108,10 +108,14 @@ def main():
     layers = plain.layers
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
+    def transformed(content, style):
+        """Features {layer: [N, C, H, W]} with the style's statistics."""
+        transforms = METHODS[a.method].transforms
+        return {n: apply(transforms[n](statistics(f), statistics(style[n])), f) for n, f in content.items()}
+
     def stylize(content, style):
         with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
-            maps = {n: METHODS[a.method].transforms[n](statistics(content[n]), statistics(style[n])) for n in layers}
-            features = {n: apply(map, content[n]) for n, map in maps.items()}
+            features = transformed(content, style)
         return features, decoder(features).float()
 
     @torch.no_grad()
@@ -119,10 +123,9 @@ def main():
         """Features of photographs as the decoders before this one leave them, on a canvas that suits their styles."""
         with torch.autocast(run.device.type, enabled=False):
             for before in earlier:
-                found, of_style = encoder(content, before.layers), encoder(style, before.layers)
-                maps = {n: METHODS[a.method].transforms[n](statistics(found[n]), statistics(of_style[n])) for n in found}
-                content = before({n: found[n].lerp(apply(map, found[n]), METHODS[a.method].full) for n, map in maps.items()})
-                content = content.clamp(0, 1)
+                found = encoder(content, before.layers)
+                there = transformed(found, encoder(style, before.layers))
+                content = before({n: f.lerp(there[n], METHODS[a.method].full) for n, f in found.items()}).clamp(0, 1)
         strength = content.new_tensor([canvas.strength_of(one) for one in style.split(1)]).view(-1, 1, 1, 1)
         return encoder(canvas.prime(content, plain, strength, rng), layers)
 

@@ -107,7 +107,7 @@ def _gallery(sources):
 
 
 def _families(sources):
-    """{label: (title, family)}"""
+    """{label: (title, family)}, for `others`."""
     return {source.label: (source.entry.title, source.entry.family) for source in sources}
 
 
@@ -115,10 +115,11 @@ def _catalog(visit):
     """The gallery and the list of names, of what is here, in the repositories and, in the list, the visitor's own."""
     sources, problems = weights.catalog(*networks.FIXED)
     common.warn(problems)
-    tiles, choices, labels = _gallery(_sorted(sources))
+    sources = _sorted(sources)
+    tiles, choices, labels = _gallery(sources)
     own = models.own_choices(visit)
     families = {label: (title, checkpoints.entry(models.named(label, visit)).family) for title, label in own}
-    return gr.Gallery(tiles), gr.Dropdown(own + choices), labels, families | _families(_sorted(sources))
+    return gr.Gallery(tiles), gr.Dropdown(own + choices), labels, families | _families(sources)
 
 
 def others(style, other, families):
