@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from .. import checkpoints, images, networks, video, weights
+from .. import images, networks, video, weights
 from ..errors import InputError, StyleTransferError
 from . import common, ending, fixed, result, styles, turns
 from .inputs import Film
@@ -105,28 +105,29 @@ def _summary(title, step, seconds, whole):
     return html.escape(f"{part}{title}, {step.frame} frames, {width} × {height} pixels, {turns.duration(seconds)}")
 
 
-def _styles(method, style, painting):
-    """(styles for `video.painter`, what they are called)."""
+def _styles(method, style, painting, other, share):
+    """(styles for `video.painter`, their weights, what they are called)."""
     if method == "fixed":
-        path = weights.named(style, *networks.FIXED)
-        return [path], checkpoints.describe(path).get("title") or path.stem
+        names, parts = fixed.blended(style, other, share)
+        paths = [weights.named(name, *networks.FIXED) for name in names]
+        return paths, parts, fixed.called(paths, parts)
     if not painting:
         raise InputError("There is no style picture yet: choose a painting or a pattern.")
-    return [common.load_once(painting, STYLE_SIZE)], "AdaIN" if method == "adain" else "WCT"
+    return [common.load_once(painting, STYLE_SIZE)], None, "AdaIN" if method == "adain" else "WCT"
 
 
 STOP = ending.Stop()
 
 
 def run(film, style=None, painting=None, method="fixed", strength=1.0, size=SIZE, smooth=video.OPTIONS["smooth"].default,
-        preserve_color="off", stroke=1.0, request: gr.Request = None):
-    """Paint a short film, steadily and with its sound: in a style that has a network of its own, or like any painting.
+        preserve_color="off", stroke=1.0, other=None, share=0.5, request: gr.Request = None):
+    """Paint a short film, steadily and with its sound: in one or two styles that have networks, or like any painting.
 
     Streams previews of frames; the last one is the film. Returns the film as an MP4 file first.
     """
     with common.as_gradio_errors(), common.job_folder() as folder, STOP.heard(request, folder) as asked:
         found = header(film)
-        styles, title = _styles(method, style, painting)
+        styles, parts, title = _styles(method, style, painting, other, share)
         size = min(size, max(found.width, found.height))
         output, step, shown = Path(folder, f"{Path(film).stem[:80]}-painted.mp4"), None, 0.0
         most = min(2 * (found.frames or math.inf) + FRAMES_A_SECOND, limits().frames)  # not all headers tell the truth
@@ -137,7 +138,7 @@ def run(film, style=None, painting=None, method="fixed", strength=1.0, size=SIZE
                 time.sleep(turns.EVERY)
             start = time.perf_counter()
             for now in turns.iterate(paint, film, output, method, styles, strength, size, smooth, asked, frames=most,
-                                     preserve_color=preserve_color, stroke=stroke):
+                                     weights=parts, preserve_color=preserve_color, stroke=stroke):
                 if now is None:
                     yield told()
                     continue
@@ -175,7 +176,9 @@ def offer(method):
 
 def build(page):
     """The components and events of a section for films."""
-    tiles, choices, labels = fixed._gallery(fixed._sorted(weights.installed(*networks.FIXED)[0]))
+    sources = fixed.by_title(weights.installed(*networks.FIXED)[0])
+    tiles, choices, labels = fixed.tiles_of(sources)
+    families = fixed.families_of(sources)
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
             film = Film(label=f"Film, {limits().seconds:.0f} s at most", sources=["upload"], height=170, elem_classes="film")
@@ -183,7 +186,9 @@ def build(page):
             with gr.Column() as of_networks:
                 gallery = common.gallery(tiles, "Paintings that have a network of their own", elem_classes=["styles", "strip"])
                 shown = gr.State(labels)
-                style = gr.Dropdown(choices, value=choices[0][1] if choices else None, label="Style", allow_custom_value=True)
+                first = choices[0][1] if choices else None
+                style = gr.Dropdown(choices, value=first, label="Style", allow_custom_value=True)
+                other, share = fixed.blending(first, families)
             with gr.Column(visible=False) as of_pictures:
                 pictures, samples, painting = styles.pick(page.opening.style)
                 painting.render()
@@ -209,8 +214,10 @@ def build(page):
 
     gr.on([film.upload, film.clear], look_at, film, status, **common.QUIET)
     method.input(offer, method, [of_networks, of_pictures], **common.QUIET)
+    style.change(fixed.others, [style, other, gr.State(families)], other, **common.QUIET)
     gallery.select(fixed.choose, shown, style, trigger_mode="multiple", **common.QUIET)
     pictures.select(common.clicked(samples), None, painting, trigger_mode="multiple", **common.QUIET)
-    result.bind(begin.click, run, [film, style, painting, method, strength, size, smooth, preserve_color, stroke],
+    result.bind(begin.click, run, [film, style, painting, method, strength, size, smooth, preserve_color, stroke, other,
+                            share],
                 [painted, frame, status, download, finished, watched], stop, api_name="film", **turns.LONG)
     STOP.bind(stop)

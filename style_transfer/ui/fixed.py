@@ -19,7 +19,7 @@ NONE = ("None", "")  # of the other style's choices
 SHARE = Option(0.5, "Part of the other style.", 0.0, 1.0)
 
 
-def _sorted(sources):
+def by_title(sources):
     return sorted(sources, key=lambda source: source.entry.title)
 
 
@@ -32,7 +32,13 @@ def _title(path):
     return checkpoints.describe(path).get("title") or path.stem
 
 
-def _titles(paths, weights):
+def blended(style, other, share):
+    """(names, weights) of a style, or of its blend with another."""
+    share = SHARE.check("share", share) if other else 0.0
+    return ([style, other], [1 - share, share]) if share else ([style], None)
+
+
+def called(paths, weights):
     """What one style is called, or several with their shares."""
     titles = [_title(path) for path in paths]
     return " + ".join(f"{title} {weight:.0%}" for title, weight in zip(titles, weights)) if weights else titles[0]
@@ -56,13 +62,12 @@ def run(content, style, strength=1.0, size=SIZE, own_size=False, preserve_color=
     """Paint a picture in a style that a network was trained for, or in a blend with another. Returns the PNG file first."""
     start = time.perf_counter()
     with common.as_gradio_errors(), common.job_folder() as folder:
-        share = SHARE.check("share", share) if other else 0.0
-        names, weights = ([style, other], [1 - share, share]) if share else ([style], None)
+        names, weights = blended(style, other, share)
         photograph, several = common.photograph(content, size, own_size), [models.named(name, visit) for name in names]
         image, pictures = yield from turns.compute(
             partial(result.working, more=1), paint, photograph.picture, several, weights, strength, preserve_color,
             styles.masks(mask, 1, soft_edges), stroke, color_strength, texture_strength)
-        status = result.status(_titles(several, weights), image, time.perf_counter() - start)
+        status = result.status(called(several, weights), image, time.perf_counter() - start)
         record = settings.make("fixed", names, weights, mask, strength=strength, size=None if own_size else size,
                                preserve_color=preserve_color, stroke=stroke, color_strength=color_strength,
                                texture_strength=texture_strength)
@@ -98,7 +103,7 @@ def run_if_ready(content, style, *options):
     yield *result.working(f"{title} is chosen: a photograph is missing")[:4], gr.Button(interactive=False), gr.skip()
 
 
-def _gallery(sources):
+def tiles_of(sources):
     """([(tile, title)], [(title, label)] for the list of names, [label of each tile])."""
     tiles = {source.label: tile for source in sources if (tile := source.tile())}
     titles = {source.label: source.entry.title for source in sources}
@@ -106,7 +111,7 @@ def _gallery(sources):
             list(tiles))
 
 
-def _families(sources):
+def families_of(sources):
     """{label: (title, family)}, for `others`."""
     return {source.label: (source.entry.title, source.entry.family) for source in sources}
 
@@ -115,23 +120,34 @@ def _catalog(visit):
     """The gallery and the list of names, of what is here, in the repositories and, in the list, the visitor's own."""
     sources, problems = weights.catalog(*networks.FIXED)
     common.warn(problems)
-    sources = _sorted(sources)
-    tiles, choices, labels = _gallery(sources)
+    sources = by_title(sources)
+    tiles, choices, labels = tiles_of(sources)
     own = models.own_choices(visit)
     families = {label: (title, checkpoints.entry(models.named(label, visit)).family) for title, label in own}
-    return gr.Gallery(tiles), gr.Dropdown(own + choices), labels, families | _families(sources)
+    return gr.Gallery(tiles), gr.Dropdown(own + choices), labels, families | families_of(sources)
+
+
+def _others(style, families):
+    family = families.get(style, (None, None))[1]
+    return [(title, label) for label, (title, kind) in families.items() if kind == family and label != style]
 
 
 def others(style, other, families):
     """The list of styles with which one can be blended, those of its family."""
-    family = families.get(style, (None, None))[1]
-    choices = [(title, label) for label, (title, kind) in families.items() if kind == family and label != style]
+    choices = _others(style, families)
     return gr.Dropdown([NONE, *choices], value=other if other in dict(choices).values() else NONE[1])
+
+
+def blending(style=None, families=None):
+    """The inputs for another style, of which `others` makes the list, and for its share."""
+    with gr.Accordion("Blend with another style", open=False), gr.Row():
+        return (gr.Dropdown([NONE, *_others(style, families or {})], value=NONE[1], label="Other style",
+                            allow_custom_value=True, min_width=140), common.slider(SHARE, "Its share", info=None))
 
 
 def build(page):
     """The tab's components and events."""
-    tiles, choices, labels = _gallery(_sorted(weights.installed(*networks.FIXED)[0]))
+    tiles, choices, labels = tiles_of(by_title(weights.installed(*networks.FIXED)[0]))
     first = opening.FIXED if opening.FIXED in labels else labels[0] if labels else None
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="pick"):
@@ -146,18 +162,16 @@ def build(page):
             stages = gr.Gallery(label="The three outputs of Multimodal Transfer", columns=3, height="auto", format="png",
                                 visible=False, buttons=["fullscreen", "download"])
         with gr.Column(elem_classes="more"):
-            with gr.Accordion("Blend with another style", open=False), gr.Row():
-                other = gr.Dropdown([NONE], value=NONE[1], label="Other style", allow_custom_value=True, min_width=140)
-                share = common.slider(SHARE, "Its share", info=None)
+            other, share = blending()
             mask, soft_edges = styles.where(several=False)
             look = common.look(OPTIONS, SIZE, MAX_SIZE)
             inputs = [page.content, style, strength, *look, mask, soft_edges, other, share, page.visit]
             batch.build(run, inputs)
 
     # asked when somebody opens the page or has added something: the app starts without the network
-    blending = [others, [style, other, families], other]
-    gr.on(None, _catalog, page.visit, [gallery, style, shown, families], **common.QUIET).then(*blending, **common.QUIET)
-    style.change(*blending, **common.QUIET)
+    offer = [others, [style, other, families], other]
+    gr.on(None, _catalog, page.visit, [gallery, style, shown, families], **common.QUIET).then(*offer, **common.QUIET)
+    style.change(*offer, **common.QUIET)
     jobs = [result.bind(start.click, run, inputs, results, stop, [stages], api_name="fixed", **turns.FAST)]
     # a click on a style is enough once there is a photograph; of several quick ones the last one counts
     chosen = gallery.select(choose, shown, style, trigger_mode="multiple", **common.QUIET)

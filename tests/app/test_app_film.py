@@ -46,6 +46,20 @@ def test_a_film_is_painted(client, clip, options):
     assert "12 frames" in job.outputs()[-1][2] and "96 × 64" in job.outputs()[-1][2]
 
 
+def test_a_film_in_a_blend_of_two_styles(client, clip):
+    def painted(**blend):
+        job = client.submit(handle_file(clip), style=STYLE, smooth=0, api_name="/film", **blend)
+        path = job.result(timeout=120)[0]
+        return read(path)[0][0].astype(int), job.outputs()[-1][2]
+
+    other = "the-scream"
+    (blend, status), (alone, _), (nothing, _) = painted(other=other, share=0.5), painted(), painted(other=other, share=0)
+    assert "Udnie 50% + The Scream 50%" in status
+    assert np.abs(blend - alone).mean() > 5 and np.array_equal(alone, nothing)
+    with pytest.raises(AppError, match="do not come from one another"):
+        client.predict(handle_file(clip), style=STYLE, other="divisionism", api_name="/film")
+
+
 def test_no_sound_a_turned_film_and_other_formats(client, tmp_path):
     turned = film(tmp_path / "turned.mp4", moving(3), matrix=[0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30])
     uneven = film(tmp_path / "uneven.mkv", moving(3), times=[0, 40, 500])
