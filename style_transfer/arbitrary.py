@@ -45,12 +45,11 @@ METHODS = {
     # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
     # of the photograph's hues, because it moves each channel by itself, is taken from the picture; other colours move too.
     "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
-                    lambda levels: ["adain-decoder"], full=0.82),
-    # The same with whitening and colouring that moves features no further than it must, and a decoder that learnt on it,
-    # between two levels of Li et al.'s cascade: before it one that sees deep features alone and makes areas of details, after
-    # it the last for the palette.
+                    lambda levels: ["adain-decoder"], full=0.87, grain=0.8),
+    # The same with whitening and colouring that moves features no further than it must, and a decoder that learnt on it; after
+    # it the last one of Li et al.'s cascade, for the palette.
     "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.transport),
-                  lambda levels: ["wct-decoder-4", "wct-decoder", "wct-decoder-1"], full=0.58, grain=0.8, sharpness=1.0),
+                  lambda levels: ["wct-decoder", "wct-decoder-1"], full=1.0, sharpness=0.4),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
                       lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),

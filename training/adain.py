@@ -7,13 +7,12 @@ It starts from a decoder of the cascade, which only paints what it is given, and
 Loss: content + lambda style + Gram + artefacts + identity. Deviations from the paper: Gram matrices are matched beside means
 and deviations, for strokes rather than tints; and, so that one weight serves all styles, the content loss compares
 instance-normalised features (AdaIN changes nothing else, so t and the content have the same ones) at relu3_4 and relu4_1, and
-each layer's style loss is relative to the style's own energy; fine hatching costs; photographs are painted on a canvas
-(style_transfer/canvas.py), with bilinear upsampling, and as the decoders leave them that the method runs before this one; the
-decoder learns in whitened coordinates. Under `--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder
-without shallow layers, paintings as they are. (It still sees the encoder of --encoder, and reflection padding.)
+each layer's style loss is relative to the style's own energy; pictures cost that are rougher than both of their sources, or
+softer than both; photographs are painted on a canvas (style_transfer/canvas.py), with bilinear upsampling; the decoder learns
+in whitened coordinates. Under `--recipe paper` all of this is off: equations 12 and 13 alone, a random decoder without shallow
+layers, paintings as they are. (It still sees the encoder of --encoder, and reflection padding.)
 """
 
-import itertools
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def main():
     add("--style-weight", type=loop.number(), default=100.0, help="lambda")
     add("--gram-weight", type=loop.number(), default=10.0, help="of Gram matrices beside means and deviations")
     add("--identity-weight", type=loop.number(), default=50.0, help="of a picture stylised by itself, against itself")
-    add("--artefact-weight", type=loop.number(), default=1.0, help="of fine hatching that neither picture has")
+    add("--artefact-weight", type=loop.number(), default=1.0, help="of what is rougher, or softer, than both pictures")
     add("--no-skips", action="store_true", help="the paper's decoder, without the shallow layers")
     add("--short-side", type=loop.number(int, 32), default=SHORT_SIDE, help="pixels to which larger pictures are reduced")
     a = loop.parse(p, {"paper": PAPER}, SMOKE)
@@ -91,9 +90,6 @@ def main():
             if (getattr(learnt, "level", None), getattr(learnt, "skips", None)) != (level - 1, not a.no_skips):
                 raise InputError(f"--take-over {a.take_over} is no decoder from relu{level - 1}_1 with skips.")
             take_over(decoder, learnt)
-    names = METHODS[a.method].decoders(())  # those before this one lie beside --start
-    earlier = [] if paper else [checkpoints.load(a.start.with_name(f"{name}.safetensors"), run.device)
-                                for name in itertools.takewhile(f"{a.method}-decoder".__ne__, names)]
     loss_networks = [teachers.vgg19(a.vgg19, run.device)] if a.vgg19 else []
     loss_networks += [teachers.collaborative_distillation(a.compact_teacher, run.device)] if a.compact_teacher else []
     photos, test_photos = run.pictures(a.photos, HELD_OUT, short_side=a.short_side)
@@ -120,13 +116,9 @@ def main():
 
     @torch.no_grad()
     def painted_on(content, style, rng=None):
-        """Features of photographs as the decoders before this one leave them, on a canvas that suits their styles."""
-        with torch.autocast(run.device.type, enabled=False):
-            for before in earlier:
-                found = encoder(content, before.layers)
-                there = transformed(found, encoder(style, before.layers))
-                content = before({n: f.lerp(there[n], METHODS[a.method].full) for n, f in found.items()}).clamp(0, 1)
+        """Features of photographs on a canvas that suits their styles."""
         strength = content.new_tensor([canvas.strength_of(one) for one in style.split(1)]).view(-1, 1, 1, 1)
+        strength = METHODS[a.method].grain * strength
         return encoder(canvas.prime(content, plain, strength, rng), layers)
 
     def losses_elsewhere(output, content, style):

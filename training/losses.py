@@ -1,5 +1,7 @@
 """Losses that training needs: differences of feature maps, each relative to its target, so that one weight serves all."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 
@@ -10,7 +12,8 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYERS = ("relu3_4", "relu4_1")
 MOMENTS = 10.0  # weight of means and deviations beside Gram matrices: doubled features are wrong by 1 in these, by 9 in those
 RANGE = 10.0  # weight of `range_penalty`: clamping, which the pictures get at the end, gives a network no gradient
-GRAIN_FROM, GRAIN, GRAIN_FLOOR = 0.35, 1 / 4, 1e-6  # of `artefact_penalty`: a painted picture is softer than its sources
+BANDS, WINDOW, GRAIN_FLOOR = (0.125, 0.1875, 0.25, 0.3125, 0.375, 0.5), 32, 1e-6  # of `grain`: cycles per pixel, pixels, power
+SOFTER = (0.0, 0.0, 0.5, 1.0, 2.0)  # octaves by which a painted picture is softer than its sources, between two of `BANDS`
 # Added to what is divided by, far below what real features and photographs have: flat pictures give no infinity.
 FEATURE_FLOOR, ENERGY_FLOOR, PICTURE_FLOOR = 1e-6, 1e-4, 1e-3
 
@@ -27,18 +30,32 @@ def range_penalty(image):
 
 
 def grain(image):
-    """Mean power of the luminance above 0.35 cycles per pixel, where strokes end and hatching begins: [N, 3, H, W] to [N]."""
-    luminance = image.float().mean(1)
-    power = torch.fft.rfft2(luminance - luminance.mean((1, 2), keepdim=True)).abs().pow(2) / luminance[0].numel()
-    height, width = luminance.shape[1:]
-    radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]).to(image.device)
-    return power[:, radius > GRAIN_FROM].mean(1)
+    """Power of the luminance in octaves, in windows of 32 pixels: [N, 3, H, W] to [N, windows, bands].
+
+    A band holds the frequencies between two of `BANDS`, in cycles per pixel, along the axes or between them.
+    """
+    window = torch.hann_window(WINDOW, device=image.device)
+    window = window[:, None] * window
+    luminance = image.float().mean(1).unfold(1, WINDOW, WINDOW // 2).unfold(2, WINDOW, WINDOW // 2).flatten(1, 2)
+    power = torch.fft.fft2((luminance - luminance.mean((2, 3), keepdim=True)) * window).abs().pow(2) / window.pow(2).sum()
+    x = torch.fft.fftfreq(WINDOW, device=image.device)
+    radius, along = torch.hypot(x[:, None], x), torch.atan2(x[:, None], x).mul(4).cos() > 0
+    bands = torch.stack([(low <= radius) & (radius < high) & side
+                         for low, high in itertools.pairwise(BANDS) for side in (along, ~along)])
+    share = bands / bands.sum((1, 2), keepdim=True)
+    return (torch.einsum("nwyx,byx->nwb", power, share.float()) + GRAIN_FLOOR).log2()
 
 
 def artefact_penalty(output, content, style):
-    """By how many octaves the output's grain exceeds `GRAIN` times the larger one of content's and style's, averaged."""
-    allowed = GRAIN * torch.maximum(grain(content), grain(style)) + GRAIN_FLOOR
-    return ((grain(output) + GRAIN_FLOOR) / allowed).log2().clamp(min=0).mean()
+    """By how many octaves the output is rougher than the rougher one of content and style, or softer than the softer one.
+
+    Averaged over bands and windows, which are compared in order of their power: the plain ones with the plain ones, edges
+    with edges.
+    """
+    output, content, style = (grain(x).sort(1).values for x in (output, content, style))
+    output = output + output.new_tensor(SOFTER).repeat_interleave(2)
+    rougher, softer = torch.maximum(content, style), torch.minimum(content, style)
+    return ((output - rougher).clamp(min=0) + (softer - output).clamp(min=0)).mean()
 
 
 def grid_penalty(image, period=4, window=64):

@@ -7,6 +7,8 @@ from style_transfer.networks.vgg import VGG
 from training.losses import (
     MOMENTS,
     PerceptualLoss,
+    artefact_penalty,
+    grain,
     gram_loss,
     grid_penalty,
     hierarchical,
@@ -44,6 +46,28 @@ def test_grid_penalty_finds_what_repeats_with_the_strides():
     stripes = 0.1 * torch.eye(5)[:1].repeat(4, 1).tile(1, 3, 40, 32)  # every five
     assert float(grid_penalty(stripes)) < 0.03 * float(grid_penalty(lattice))
     assert float(grid_penalty(lattice[..., :6, :6])) == pytest.approx(0.1 ** 2 * 3 / 16)  # smaller than a window
+
+
+def test_grain_is_the_power_of_each_band():
+    torch.manual_seed(0)
+    noise = 0.1 * torch.randn(1, 1, 128, 160).expand(1, 3, 128, 160)
+    of_noise = grain(noise)
+    assert of_noise.shape == (1, 7 * 9, 10)
+    assert of_noise.exp2().mean((0, 1)) == pytest.approx(0.01, rel=0.2)  # white: its variance at all frequencies
+    weave = 0.1 * torch.sin(torch.arange(160) * 2 * torch.pi * 0.28).expand(1, 3, 128, 160)
+    louder = (grain(noise + weave) - of_noise).mean((0, 1))
+    assert louder.argmax() == 4 and louder[4] > 2 and louder[5] < 0.1  # along the axes from 0.25 to 0.3125, not between them
+
+
+def test_artefact_penalty_is_what_both_sources_have_less_or_more_of():
+    torch.manual_seed(0)
+    content = 0.05 * torch.randn(1, 3, 96, 96)
+    style = 2 * content.flip(3)
+    assert float(artefact_penalty(1.5 * content, content, style)) == 0  # between them, wherever it lies
+    assert float(artefact_penalty(4 * content, content, style)) == pytest.approx(2, rel=0.01)  # four times the style's power
+    assert float(artefact_penalty(0.5 * content, content, style)) == pytest.approx(2, rel=0.05)
+    half = torch.cat([content[..., :48], 0 * content[..., 48:]], 3)  # as rough as before in the mean of both, in half of it
+    assert float(artefact_penalty(half, content, content)) > 1
 
 
 def test_reconstruction_loss_by_hand():
