@@ -27,7 +27,7 @@ class Method(NamedTuple):
     transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
     decoders: Callable  # levels -> names of the decoders, each painting on what the one before it made
     full: float  # alpha of the features' transforms at a strength of 1
-    grain: float = 1.0  # part of the canvas, of that which suits the styles
+    grain: float = 1.0  # of the canvas, times what suits the styles
     sharpness: float = 0.0  # of `_Painter.sharpen` at a strength of 1
 
 
@@ -49,7 +49,7 @@ METHODS = {
     # The same with whitening and colouring that moves features no further than it must, and a decoder that learnt on it; after
     # it the last one of Li et al.'s cascade, for the palette.
     "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.transport),
-                  lambda levels: ["wct-decoder", "wct-decoder-1"], full=1.0, sharpness=0.4),
+                  lambda levels: ["wct-decoder", "wct-decoder-1"], full=1.0, grain=1.2, sharpness=0.4),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
     "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
                       lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),

@@ -118,7 +118,6 @@ def main():
     def painted_on(content, style, rng=None):
         """Features of photographs on a canvas that suits their styles."""
         strength = content.new_tensor([canvas.strength_of(one) for one in style.split(1)]).view(-1, 1, 1, 1)
-        strength = METHODS[a.method].grain * strength
         return encoder(canvas.prime(content, plain, strength, rng), layers)
 
     def losses_elsewhere(output, content, style):
