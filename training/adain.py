@@ -104,14 +104,11 @@ def main():
     layers = plain.layers
     wanted = [n for n in encoder.layers if n in STYLE_LAYERS + CONTENT_LAYERS]
 
-    def transformed(content, style):
-        """Features {layer: [N, C, H, W]} with the style's statistics."""
-        transforms = METHODS[a.method].transforms
-        return {n: apply(transforms[n](statistics(f), statistics(style[n])), f) for n, f in content.items()}
-
     def stylize(content, style):
+        """Features {layer: [N, C, H, W]} with the style's statistics, and what the decoder paints of them."""
+        transforms = METHODS[a.method].transforms
         with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
-            features = transformed(content, style)
+            features = {n: apply(transforms[n](statistics(f), statistics(style[n])), f) for n, f in content.items()}
         return features, decoder(features).float()
 
     @torch.no_grad()
@@ -171,7 +168,7 @@ def main():
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
                   "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
-                  "artefacts": losses.artefact_penalty(output[1:], content[1:], style[1:]),
+                 "artefacts": losses.artefact_penalty(output[1:], content[1:], style[1:]),
                  "identity": F.mse_loss(output[:1], content[:1])}
         if loss_networks:
             part = slice(1, 1 + max(1, round(len(content) * a.loss_networks_share)))

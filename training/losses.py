@@ -1,6 +1,7 @@
 """Losses that training needs: differences of feature maps, each relative to its target, so that one weight serves all."""
 
 import itertools
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -29,28 +30,32 @@ def range_penalty(image):
     return (image - image.clamp(0, 1)).pow(2).mean()
 
 
+@cache
+def _bands(device):
+    """The window [y, x] through which `grain` looks, and the share [bands, y, x] of each frequency in the mean of a band."""
+    window, x = torch.hann_window(WINDOW, device=device), torch.fft.fftfreq(WINDOW, device=device)
+    radius, along = torch.hypot(x[:, None], x), torch.atan2(x[:, None], x).mul(4).cos() > 0
+    bands = torch.stack([(low <= radius) & (radius < high) & side
+                         for low, high in itertools.pairwise(BANDS) for side in (along, ~along)])
+    return window[:, None] * window, bands / bands.sum((1, 2), keepdim=True)
+
+
 def grain(image):
     """Power of the luminance in octaves, in windows of 32 pixels: [N, 3, H, W] to [N, windows, bands].
 
     A band holds the frequencies between two of `BANDS`, in cycles per pixel, along the axes or between them.
     """
-    window = torch.hann_window(WINDOW, device=image.device)
-    window = window[:, None] * window
+    window, share = _bands(image.device)
     luminance = image.float().mean(1).unfold(1, WINDOW, WINDOW // 2).unfold(2, WINDOW, WINDOW // 2).flatten(1, 2)
     power = torch.fft.fft2((luminance - luminance.mean((2, 3), keepdim=True)) * window).abs().pow(2) / window.pow(2).sum()
-    x = torch.fft.fftfreq(WINDOW, device=image.device)
-    radius, along = torch.hypot(x[:, None], x), torch.atan2(x[:, None], x).mul(4).cos() > 0
-    bands = torch.stack([(low <= radius) & (radius < high) & side
-                         for low, high in itertools.pairwise(BANDS) for side in (along, ~along)])
-    share = bands / bands.sum((1, 2), keepdim=True)
-    return (torch.einsum("nwyx,byx->nwb", power, share.float()) + GRAIN_FLOOR).log2()
+    return (torch.einsum("nwyx,byx->nwb", power, share) + GRAIN_FLOOR).log2()
 
 
 def artefact_penalty(output, content, style):
     """By how many octaves the output is rougher than the rougher one of content and style, or softer than the softer one.
 
     Averaged over bands and windows, which are compared in order of their power: the plain ones with the plain ones, edges
-    with edges.
+    with edges. In the finest bands the output is to be softer than they are (`SOFTER`).
     """
     output, content, style = (grain(x).sort(1).values for x in (output, content, style))
     output = output + output.new_tensor(SOFTER).repeat_interleave(2)
