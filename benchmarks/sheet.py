@@ -73,7 +73,7 @@ def palette():
         photo, drawing = st.load(EXAMPLES / f"photos/{photo}.jpg", 512), st.load(EXAMPLES / f"styles/{style}.jpg", 512)
         drawing = drawing if style == "hatching" else drawing.mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
         rows.append([photo, drawing, st.arbitrary.stylize(photo, [drawing])])
-        plain = adain._replace(transforms=adain.transforms | {st.arbitrary.PICTURE: (lambda content, style: IDENTITY, 1.0)})
+        plain = adain._replace(transforms=adain.transforms | {st.arbitrary.PICTURE: lambda content, style: IDENTITY})
         st.arbitrary.METHODS["adain"] = plain
         rows[-1].insert(2, st.arbitrary.stylize(photo, [drawing]))
         st.arbitrary.METHODS["adain"] = adain

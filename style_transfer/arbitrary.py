@@ -23,9 +23,9 @@ class Method(NamedTuple):
     """A way of arbitrary transfer."""
 
     title: str
-    # {layer, or PICTURE: (what makes an affine map of the statistics of content and style, alpha of it at a strength of 1)}
-    transforms: dict
+    transforms: dict  # {layer, or PICTURE: what makes an affine map of the statistics of content and style}
     decoders: Callable  # levels -> names of the decoders, each painting on what the one before it made
+    full: float  # alpha of the features' transforms at a strength of 1
     grain: float = 1.0  # of the canvas, times what suits the styles
     taps: tuple = ()  # of the filter at the end, at a strength of 1: of a pixel, of its neighbours, and of theirs
 
@@ -43,16 +43,15 @@ _LAYERS = [f"relu{level}_1" for level in LEVELS]
 METHODS = {
     # All layers are transformed, and one decoder paints them; Huang and Belongie 2017, section 5. Deviation: what AdaIN leaves
     # of the photograph's hues, because it moves each channel by itself, is taken from the picture; other colours move too.
-    "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], (transforms.adain, 0.87)), PICTURE: (transforms.palette, 1.0)},
-                    lambda levels: ["adain-decoder"], grain=0.8, taps=(0.79, 0.225, -0.12)),
+    "adain": Method("AdaIN", {**dict.fromkeys(_LAYERS[1:], transforms.adain), PICTURE: transforms.palette},
+                    lambda levels: ["adain-decoder"], full=0.87, grain=0.8, taps=(0.79, 0.225, -0.12)),
     # The same with whitening and colouring that moves features no further than it must, and a decoder that learnt on it; after
-    # it the last one of Li et al.'s cascade, for the palette. relu5_1 stays the photograph's, for what is in it to be known
-    # again, and pulls the picture back; so relu4_1 goes further than the style.
-    "wct": Method("WCT", {**dict.fromkeys(_LAYERS[1:], (transforms.transport, 1.0)), "relu4_1": (transforms.transport, 1.3)},
-                  lambda levels: ["wct-decoder", "wct-decoder-1"], grain=0.9, taps=(1.19, -0.095, 0.0)),
+    # it the last one of Li et al.'s cascade, for the palette.
+    "wct": Method("WCT", dict.fromkeys(_LAYERS, transforms.transport),
+                  lambda levels: ["wct-decoder", "wct-decoder-1"], full=1.0, grain=1.2, taps=(1.19, -0.095, 0.0)),
     # From the deepest layer to the shallowest, each on the picture that the one before made; Li et al. 2017, section 3.3.
-    "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, (transforms.wct, 1.0)),
-                      lambda levels: [f"wct-decoder-{level}" for level in levels]),
+    "cascade": Method("WCT, level by level", dict.fromkeys(_LAYERS, transforms.wct),
+                      lambda levels: [f"wct-decoder-{level}" for level in levels], full=1.0),
 }
 OPTIONS = {
     "method": Option("adain", "AdaIN is the fastest, WCT gives stronger textures; level by level as it was published.",
@@ -104,9 +103,8 @@ def encode(style, method="adain", device=None, decoder=None, mask=None):
 def _sum(features, sums):
     """Add a picture's `tiles.Features` to sums: {layer: [(transforms.Sums, mask of the picture or None for all of it)]}."""
     for box, found in features.first():
-        for layer, pairs in sums.items():
-            f = found[layer]
-            for several, mask in pairs:
+        for layer, f in found.items():
+            for several, mask in sums[layer]:
                 if mask is None:
                     several.add(f)
                 elif (part := regions.at(mask, box, f.shape[2:])).any():
@@ -120,7 +118,7 @@ def stylize(content, styles, weights=None, method="adain", alpha=1.0, preserve_c
     """Give a content picture of any size the statistics of one or several styles.
 
     content: [1, 3, H, W], sRGB in [0, 1]; styles: pictures [1, 3, H', W'], lists of them, or what `encode` made of them for the
-    same method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1.
+    same method; weights: one number a style, None = equal parts; alpha: 0 (the content, reconstructed) to 1 (`full`).
     masks: [1, 1, h, w] in [0, 1] for each style, where it goes, instead of weights; resized to the content. Statistics are
     those of the region alone (Gatys et al. 2017, section 4), and where the masks add up to less than 1, the photograph shows.
     style_masks: for each style a mask of what of it counts, or None. stroke: size of the strokes, apart from the result's.
@@ -216,13 +214,12 @@ class _Painter(NamedTuple):
         return self.method.grain * sum(share * style.grain for share, style in zip(shares, self.encoded))
 
     def _map(self, key, layer, sums, styles, weights):
-        """a sum_k w_k T_k(f) + (1 - a) f, as an `Affine` map of the features of a layer; a: alpha times the layer's."""
+        """a sum_k w_k T_k(f) + (1 - a) f, as an `Affine` map of the features of a layer; a: alpha times the method's `full`."""
         statistics = sums.statistics()
         if self.smooth is not None:
             statistics = self.smooth(key, statistics)
-        transform, alpha = self.method.transforms[layer]
-        maps = [transform(statistics, style.statistics[layer]) for style in styles]
-        return transforms.blend(maps, weights, self.alpha * alpha)
+        maps = [self.method.transforms[layer](statistics, style.statistics[layer]) for style in styles]
+        return transforms.blend(maps, weights, self.alpha * (1 if layer == PICTURE else self.method.full))
 
     def _compose(self, box, image, target, paint):
         """Write into a box of target what paint(k) makes of that box of a picture in region k."""
@@ -236,10 +233,10 @@ class _Painter(NamedTuple):
         """A picture [1, 3, H, W] with its features mapped at a decoder's layers, region by region."""
         primed = canvas.prime(image, decoder, self.alpha * self._grain())
         features, parts = tiles.Features(encoder, primed, decoder.layers, self.device), self._regions()
-        sums = {n: [(transforms.Sums(), mask) for mask, _, _ in parts] for n in decoder.layers if n in self.method.transforms}
+        sums = {layer: [(transforms.Sums(), mask) for mask, _, _ in parts] for layer in decoder.layers}
         with progress.part(0, 0.5):
             _sum(features, sums)
-        maps = [{n: self._map((decoder.level, n, k), n, found[k][0], *styles) for n, found in sums.items() if found[k][0].count}
+        maps = [{n: self._map((decoder.level, n, k), n, sums[n][k][0], *styles) for n in decoder.layers if sums[n][k][0].count}
                 for k, (_, *styles) in enumerate(parts)]
         out = torch.empty_like(image)
         with progress.part(0.5, 1):
@@ -248,8 +245,7 @@ class _Painter(NamedTuple):
                 seen = features.second(outer)
 
                 def paint(k):
-                    mapped = {n: transforms.apply(maps[k][n], seen[n]) for n in maps[k]}  # noqa: B023
-                    found = devices.run(decoder, seen | mapped)  # noqa: B023
+                    found = devices.run(decoder, {n: transforms.apply(maps[k][n], f) for n, f in seen.items()})  # noqa: B023
                     found = box.cut(found, outer[:2]).float().cpu().clamp_(0, 1)  # noqa: B023
                     return found[:, :, :image.shape[2] - box.top, :image.shape[3] - box.left]  # noqa: B023
 

@@ -58,7 +58,7 @@ def test_smooth_paintings_leave_plain_areas_smooth_also_where_they_have_a_region
     left = torch.zeros(1, 1, 192, 192)
     left[..., :96] = 1
     image = arbitrary.stylize(plain, [smooth, painting], method="wct", masks=[left, 1 - left])
-    assert image[..., :56].std((2, 3)).max() < 0.01 < 0.05 < image[..., -80:].mean(1).std()
+    assert image[..., :80].std((2, 3)).max() < 0.02 < 0.05 < image[..., -80:].mean(1).std()
     style = arbitrary.encode([smooth, painting], "adain")
     assert style.grain == pytest.approx((canvas.strength_of(smooth) + canvas.strength_of(painting)) / 2)
 

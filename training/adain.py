@@ -108,8 +108,7 @@ def main():
         """Features {layer: [N, C, H, W]} with the style's statistics, and what the decoder paints of them."""
         transforms = METHODS[a.method].transforms
         with torch.autocast(run.device.type, enabled=False):  # statistics need the digits
-            features = {n: apply(transforms[n][0](statistics(f), statistics(style[n])), f) if n in transforms else f
-                        for n, f in content.items()}
+            features = {n: apply(transforms[n](statistics(f), statistics(style[n])), f) for n, f in content.items()}
         return features, decoder(features).float()
 
     @torch.no_grad()
