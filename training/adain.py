@@ -167,7 +167,7 @@ def main():
         of_output, of_style = encoder(output, wanted), style_statistics(of_style, STYLE_LAYERS)
         found = {"content": losses.normalized_content_loss({n: of_output[n][1:] for n in CONTENT_LAYERS},
                                                            {n: of_content[n][1:] for n in CONTENT_LAYERS}),
-                  "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
+                 "style": losses.moment_loss(of_output, of_style), "gram": losses.gram_loss(of_output, of_style),
                  "artefacts": losses.artefact_penalty(output[1:], content[1:], style[1:]),
                  "identity": F.mse_loss(output[:1], content[:1])}
         if loss_networks:
