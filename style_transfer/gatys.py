@@ -358,7 +358,10 @@ def _optimizer(canvas, kind, factor):
 
 
 def _descend(objective, good, iterations, kind):
-    """Minimise an objective within [0, 1] from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration."""
+    """Minimise an objective within [0, 1] from a canvas on: yields (canvas, its {loss: float}, message, last) per iteration.
+
+    L-BFGS without a line search rises now and then before it falls again, so what is handed on at the end is the best canvas.
+    """
     def evaluate(x):
         """The losses at x; their gradient stays in x.grad."""
         x.grad = None
@@ -373,6 +376,7 @@ def _descend(objective, good, iterations, kind):
         raise StyleTransferError("The losses of the first picture are no finite numbers: use smaller weights, other layers or "
                                  "--precision float32, or fetch the backbone again.")
     limit, retries, done, message = EXPLODED * sum(losses.values()) + 1, 0, 0, ""
+    best = good, losses
     while done < iterations:
         optimizer.step(lambda: sum(losses.values()))  # noqa: B023  moves x by the gradient of `evaluate`
         with torch.no_grad():
@@ -380,12 +384,15 @@ def _descend(objective, good, iterations, kind):
         tried = evaluate(x)
         if sound(tried) and x.isfinite().all():
             good, losses, done = x.detach().clone(), tried, done + 1
-            yield good, dict(losses), message, done == iterations
+            if sum(losses.values()) < sum(best[1].values()):
+                best = good, losses
+            last = done == iterations
+            yield *(best if last else (good, losses)), message, last
             message = ""
             continue
         retries += 1
         if retries > RETRIES:
-            yield good, dict(losses), "The loss would not fall any further: this is the best picture so far.", True
+            yield *best, "The loss would not fall any further: this is the best picture so far.", True
             return
         message = "The loss exploded: going on from the last good picture with smaller steps."
         x, optimizer = _optimizer(good, kind, 0.3 ** retries)

@@ -168,6 +168,18 @@ def test_a_picture_is_accepted_once_its_own_loss_is_sound(optimizer, photo, pain
         assert step.total == pytest.approx(1000 - 1000 * float(step.image.mean()), rel=1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_what_is_handed_on_at_the_end_is_the_best_picture(optimizer, photo, painting):
+    """A loss that falls with brightness and is higher again beyond a limit, which the gradient does not tell."""
+    def loss(picture, features):
+        return torch.where(picture.mean() > 0.6, 30, 10) - 10 * picture.mean()
+
+    step = gatys.Term("step", 100.0, ("relu1_1",), lambda content, styles: loss)
+    steps = run(photo, [painting], iterations=25, scales=1, size=64, terms=[step], optimizer=optimizer)
+    assert max(s.total for s in steps[:-1]) > 2000 and len(steps) == 25
+    assert float(steps[-1].image.mean()) <= 0.6 and steps[-1].total == min(s.total for s in steps)
+
+
 def test_the_losses_are_those_of_the_picture_beside_them(photo, painting):
     steps = run(photo, [painting], iterations=6, scales=1, size=64)
     network, small = backbones.load("compact"), st.images.resize(photo, 64)

@@ -75,12 +75,13 @@ def test_loss_and_gradient_are_the_wholes_with_regions(photo, painting, painting
 def test_the_same_steps_lead_as_far(photo, painting, blocks, monkeypatch):
     monkeypatch.setattr(gatys, "SHORT_HISTORY", gatys.HISTORY)
 
-    def end():
-        return list(gatys.optimize(photo, [painting], iterations=12, scales=2, **SHALLOW))[-1]
+    def totals():
+        """Of a few steps: L-BFGS makes much of little differences later on."""
+        return [step.total for step in gatys.optimize(photo, [painting], iterations=12, scales=2, **SHALLOW)][:8]
     blocks(None)
-    whole = end()
+    whole = totals()
     blocks(64)
-    assert end().total == pytest.approx(whole.total, rel=0.02)
+    assert totals() == pytest.approx(whole, rel=0.02)
 
 
 def test_an_empty_region_is_no_reason_for_nan(photo, painting, blocks):
