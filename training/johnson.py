@@ -20,7 +20,6 @@ from training.data import SHORT_SIDE
 from training.losses import RANGE, PerceptualLoss, grid_penalty, range_penalty
 
 RAMP = 0.3  # part of the steps in which the style grows to its full weight
-FULL = 0.8  # part of the steps after which the full VGG-19 looks as well
 SCALE = (0.8, 1.06)  # of a crop's side is taken of a photograph: nearly its own size, with some variety
 # Johnson et al. 2016, section 4.1: two epochs of COCO's 80,000 photographs. The authors' weight of the style is 5 for
 # pictures from 0 to 255, whose features are about 57 times ours and enter the two losses squared and to the fourth.
@@ -39,6 +38,7 @@ def shifted(pictures, stride, rng):
 def main():
     p = loop.parser("johnson", __doc__, steps=6000, optimizer="muon", learning_rate=0.01, batch=2, crop=256, multiple=1)
     p.add_argument("--vgg19", help="VGG-19 (a file, or \"hub\" to fetch torchvision's), which looks at half of each batch too")
+    p.add_argument("--vgg19-from", type=loop.number(), default=0.8, help="part of the steps after which it looks")
     p.add_argument("--pixel-weight", type=loop.number(), default=0.0)
     p.add_argument("--grid-weight", type=loop.number(), default=500.0, help="of what repeats with the network's strides")
     p.add_argument("--style-size", type=loop.number(int, 32), default=512, help="long side of the painting, pixels")
@@ -86,7 +86,7 @@ def main():
         if styles.warming_up(a, iteration):
             return styles.give_back([network(image)], [image])
         progress = iteration / a.steps
-        _, losses = losses_of(image, full is not None and progress >= FULL, rng)
+        _, losses = losses_of(image, full is not None and progress >= a.vgg19_from, rng)
         return with_total(losses, styles.ramp(a, progress, RAMP))
 
     def validate():
