@@ -29,10 +29,17 @@ def options(folder, **more):
                                  "device": "cpu", "precision": "float32", "seed": 0} | more)
 
 
+class Linear(torch.nn.Linear):
+    """PyTorch 2.8 compiles no module whose code is its own alone."""
+
+    def forward(self, x):
+        return super().forward(x)
+
+
 def quadratic(folder, steps=150, on_step=lambda i, loss: loss):
     """A linear map learnt from noisy batches: (module, start of the training)."""
     torch.manual_seed(0)
-    module, truth = torch.nn.Linear(4, 1), torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+    module, truth = Linear(4, 1), torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
 
     def draw(rng):
         return torch.randn(64, 4, generator=torch.Generator().manual_seed(rng.getrandbits(32)))
