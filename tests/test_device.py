@@ -1,5 +1,9 @@
 """Devices and precision: what is refused, what is fixed, and that nothing which others hold is moved."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -73,3 +77,21 @@ def test_placing_copies_what_lies_elsewhere():
     assert device.place(network, torch.device("cpu")) is network
     assert next(device.place(network, torch.device("meta")).parameters()).is_meta
     assert next(network.parameters()).device == torch.device("cpu")
+
+
+def test_threads_do_not_wait_awake_for_long():
+    """Which is read when PyTorch's threads are made, and by no one afterwards."""
+    watch = """
+import os, sys
+class Watch:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+            sys.meta_path.remove(self)
+sys.meta_path.insert(0, Watch())
+import style_transfer
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    for own, expected in ({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"):
+        done = subprocess.run([sys.executable, "-c", watch], env=environment | own, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected]
