@@ -6,7 +6,7 @@ Loss: content + style + pixel + total variation + what lies outside of [0, 1], e
 paper, all off under `--recipe paper`: losses as in training/losses.py; what repeats with the network's strides costs,
 which the loss network's own lattice would reward; a canvas (style_transfer/canvas.py); Muon; the first steps teach the network
 to give its input back and the style's weight grows slowly, because losses in features say little to a random network. The loss
-network is the compact encoder; with --vgg19 the full one looks as well, late, because it is slow.
+network is the compact encoder; with --vgg19 the full one looks as well, by default late, because it is slow.
 """
 
 import torch.nn.functional as F
